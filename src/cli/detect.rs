@@ -1,0 +1,257 @@
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, BufWriter, IsTerminal, Write};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::thread;
+
+use anyhow::{Context, anyhow};
+use clap::Args;
+
+use super::format::{self, Format};
+use super::progress::Progress;
+use super::show::thousands;
+use super::{End, Failure, rules};
+use crate::anomaly::{Anomaly, Level};
+use crate::clock::Stopwatch;
+use crate::detect::history::Resources;
+use crate::enrich::Enricher;
+use crate::enrich::network::Networks;
+use crate::event::reject::Reject;
+use crate::pipeline::{self, Input, Job, Outcome};
+use crate::rule::Rule;
+use crate::source::file;
+
+/// Runs rules over audit-log files and prints the anomalies
+///
+/// Reads NDJSON, JSON arrays and pages of the Audit Logs API, plain or compressed with gzip or zstd,
+/// in any order. Exits with 0 whatever was found, unless --fail-on says otherwise.
+#[derive(Debug, Args)]
+pub(super) struct Detect {
+    /// Files of events; `-`, or none, for standard input
+    #[arg(value_name = "FILE")]
+    files: Vec<String>,
+    /// A rule file, or a folder of them, besides the embedded rules; the same name overrides
+    #[arg(long, value_name = "DIR")]
+    rules: Vec<PathBuf>,
+    /// Run just the rule of this name
+    #[arg(long, value_name = "NAME")]
+    only: Vec<String>,
+    #[command(flatten)]
+    networks: NetworkFiles,
+    /// The form of the output: a table on a terminal, else NDJSON
+    #[arg(long, value_enum)]
+    format: Option<Format>,
+    /// Where to write what is no event, one JSON object a line
+    #[arg(long, value_name = "FILE")]
+    rejects: Option<PathBuf>,
+    /// Exit with 1 if there is an anomaly of this level or above
+    #[arg(long, value_name = "LEVEL")]
+    fail_on: Option<Level>,
+    /// Memory for events in MiB; what does not fit goes to temporary files
+    #[arg(long, value_name = "N", default_value_t = 4096, value_parser = clap::value_parser!(u32).range(1..))]
+    memory_mib: u32,
+    /// No progress and no summary
+    #[arg(long, short)]
+    quiet: bool,
+}
+
+/// Network data.
+#[derive(Debug, Default, Args)]
+pub(super) struct NetworkFiles {
+    /// Networks as CSV: network,country,city,latitude,longitude,accuracy_km,asn,as_org,kind
+    #[arg(long, value_name = "CSV")]
+    networks: Vec<PathBuf>,
+    /// A database of places or autonomous systems in MaxMind's format
+    #[arg(long, value_name = "MMDB")]
+    geo: Vec<PathBuf>,
+}
+
+impl NetworkFiles {
+    fn load(&self) -> Result<Networks, Failure> {
+        let mut networks = Networks::new();
+        for path in &self.networks {
+            networks.add_csv_file(path).map_err(Failure::usage)?;
+        }
+        for path in &self.geo {
+            networks.add_mmdb_file(path).map_err(Failure::usage)?;
+        }
+        Ok(networks)
+    }
+}
+
+impl Detect {
+    pub fn run(&self) -> Result<End, Failure> {
+        let rules = rules::select(rules::with_embedded(&self.rules)?, &self.only)?;
+        let networks = self.networks.load()?;
+        let has_networks = !networks.is_empty();
+        let mut rejects = Rejects::open(self.rejects.as_ref())?;
+        let read = Arc::new(AtomicU64::new(0));
+        let files = self.files();
+        let inputs = open(&files, &read)?;
+        let watch = Stopwatch::start();
+        let progress = (!self.quiet).then(|| Progress::follow(&read, total(&files)));
+        let job = Job {
+            rules: &rules,
+            enricher: Arc::new(Enricher::new(networks)),
+            resources: resources(self.memory_mib),
+        };
+        let outcome = pipeline::detect(inputs, &job, &mut |reject| rejects.write(reject));
+        drop(progress);
+        let outcome = outcome.map_err(failure)?;
+        rejects.flush()?;
+        let format = self
+            .format
+            .unwrap_or(Format::default_for(io::stdout().is_terminal()));
+        let mut out = BufWriter::new(io::stdout().lock());
+        format::write(&outcome.anomalies, format, &mut out).map_err(Failure::io)?;
+        if !self.quiet {
+            summary(
+                &outcome,
+                &rules,
+                watch.elapsed().as_secs_f64(),
+                has_networks,
+            )
+            .map_err(Failure::io)?;
+        }
+        let is_bad = |anomaly: &Anomaly| self.fail_on.is_some_and(|level| anomaly.level >= level);
+        Ok(if outcome.anomalies.iter().any(is_bad) {
+            End::Bad
+        } else {
+            End::Good
+        })
+    }
+
+    fn files(&self) -> Vec<String> {
+        if self.files.is_empty() {
+            vec!["-".to_owned()]
+        } else {
+            self.files.clone()
+        }
+    }
+}
+
+/// All threads of the machine, and so much memory.
+pub(super) fn resources(memory_mib: u32) -> Resources {
+    Resources {
+        threads: thread::available_parallelism().map_or(1, usize::from),
+        memory_bytes: (memory_mib as usize) << 20,
+    }
+}
+
+/// Opens the files, each once it is its turn to be read; that they can be opened is seen now.
+pub(super) fn open(files: &[String], read: &Arc<AtomicU64>) -> Result<Vec<Input>, Failure> {
+    if files.iter().filter(|file| *file == "-").count() > 1 {
+        return Err(Failure::usage(anyhow!("`-` can be read once only")));
+    }
+    if files.iter().any(|file| file == "-") && io::stdin().is_terminal() {
+        let hint = "name a FILE of events, or pipe events in; see gridwatch detect --help";
+        return Err(Failure::usage(anyhow!(hint)));
+    }
+    let open = |name: &String| {
+        let reader = file::open(name, Arc::clone(read)).map_err(Failure::io)?;
+        Ok(Input {
+            name: name.clone(),
+            reader,
+        })
+    };
+    files.iter().map(open).collect()
+}
+
+/// The size of all files; `None` if one of them has none.
+fn total(files: &[String]) -> Option<u64> {
+    files.iter().map(|name| file::size(name)).sum()
+}
+
+pub(super) fn failure(error: pipeline::Error) -> Failure {
+    match error {
+        pipeline::Error::Read { .. } | pipeline::Error::Reject(_) | pipeline::Error::Spill(_) => {
+            Failure::io(error)
+        }
+        pipeline::Error::Detect(_) => Failure::internal(error),
+    }
+}
+
+/// Where rejects go.
+struct Rejects(Option<BufWriter<File>>);
+
+impl Rejects {
+    fn open(path: Option<&PathBuf>) -> Result<Self, Failure> {
+        let file = path.map(|path| {
+            let file = File::create(path);
+            file.with_context(|| format!("cannot write rejects to {}", path.display()))
+        });
+        Ok(Self(
+            file.transpose().map_err(Failure::io)?.map(BufWriter::new),
+        ))
+    }
+
+    fn write(&mut self, reject: &Reject) -> io::Result<()> {
+        let Some(file) = &mut self.0 else {
+            return Ok(());
+        };
+        serde_json::to_writer(&mut *file, reject)?;
+        file.write_all(b"\n")
+    }
+
+    fn flush(&mut self) -> Result<(), Failure> {
+        self.0
+            .as_mut()
+            .map_or(Ok(()), Write::flush)
+            .map_err(Failure::io)
+    }
+}
+
+/// The closing lines for people.
+pub(super) fn summary(
+    outcome: &Outcome,
+    rules: &[Rule],
+    seconds: f64,
+    has_networks: bool,
+) -> io::Result<()> {
+    let mut err = io::stderr().lock();
+    let per_second = (outcome.events as f64 / seconds.max(1e-3)) as u64;
+    writeln!(
+        err,
+        "{} events, {} rejects, {} duplicates in {seconds:.2} s ({} events/s)",
+        thousands(outcome.events),
+        thousands(outcome.rejects),
+        thousands(outcome.duplicates.dropped),
+        thousands(per_second),
+    )?;
+    if outcome.duplicates.differing > 0 {
+        writeln!(
+            err,
+            "{} duplicates differed in their bytes",
+            outcome.duplicates.differing
+        )?;
+    }
+    if outcome.is_on_disk {
+        writeln!(
+            err,
+            "the events did not fit into memory and were sorted on disk"
+        )?;
+    }
+    if !has_networks && rules.iter().any(|rule| rule.kind == "travel") {
+        writeln!(
+            err,
+            "no places are known: give network data by --networks or --geo to see travel"
+        )?;
+    }
+    let mut counts: BTreeMap<&str, u64> =
+        rules.iter().map(|rule| (rule.name.as_str(), 0)).collect();
+    for anomaly in &outcome.anomalies {
+        *counts.entry(&anomaly.rule).or_default() += 1;
+    }
+    let counts: Vec<String> = counts
+        .iter()
+        .map(|(rule, count)| format!("{rule} {count}"))
+        .collect();
+    writeln!(
+        err,
+        "{} anomalies: {}",
+        outcome.anomalies.len(),
+        counts.join(", ")
+    )
+}

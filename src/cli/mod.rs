@@ -1,0 +1,112 @@
+//! The command line: one file a verb. Results go to standard output, all else to standard error.
+
+mod demo;
+mod detect;
+mod format;
+mod generate;
+mod progress;
+mod rules;
+mod show;
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Finds what does not fit in a Slack audit log, and says why.
+#[derive(Debug, Parser)]
+#[command(name = "gridwatch", version, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    Demo(demo::Demo),
+    Detect(detect::Detect),
+    Rules(rules::Rules),
+    Generate(generate::Generate),
+}
+
+/// How a verb ended, if not with an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    Good,
+    /// Findings that `--fail-on` asks for, or a test or check that failed.
+    Bad,
+}
+
+/// An error with the exit code that tells its kind, after sysexits(3).
+#[derive(Debug)]
+struct Failure {
+    code: u8,
+    error: anyhow::Error,
+}
+
+/// The command or a rule is wrong.
+const USAGE: u8 = 2;
+/// A defect of this program, or a lack of resources.
+const INTERNAL: u8 = 70;
+/// An input or output cannot be used.
+const IO: u8 = 74;
+
+impl Failure {
+    fn usage(error: impl Into<anyhow::Error>) -> Self {
+        Self {
+            code: USAGE,
+            error: error.into(),
+        }
+    }
+
+    fn io(error: impl Into<anyhow::Error>) -> Self {
+        Self {
+            code: IO,
+            error: error.into(),
+        }
+    }
+
+    fn internal(error: impl Into<anyhow::Error>) -> Self {
+        Self {
+            code: INTERNAL,
+            error: error.into(),
+        }
+    }
+
+    /// Whether whoever read the results went away.
+    fn is_closed_pipe(&self) -> bool {
+        let mut causes = self
+            .error
+            .chain()
+            .filter_map(|cause| cause.downcast_ref::<io::Error>());
+        causes.any(|error| error.kind() == io::ErrorKind::BrokenPipe)
+    }
+}
+
+/// Runs the command given on the command line.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Nowhere to report that even this cannot be printed.
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() { USAGE } else { 0 });
+        }
+    };
+    let ended = match &cli.verb {
+        Verb::Demo(demo) => demo.run(),
+        Verb::Detect(detect) => detect.run(),
+        Verb::Rules(rules) => rules.run(),
+        Verb::Generate(generate) => generate.run(),
+    };
+    match ended {
+        Ok(End::Good) => ExitCode::SUCCESS,
+        Ok(End::Bad) => ExitCode::from(1),
+        Err(failure) if failure.is_closed_pipe() => ExitCode::SUCCESS,
+        Err(failure) => {
+            let text = show::printable(&format!("{:#}", failure.error));
+            let _ = writeln!(io::stderr(), "gridwatch: {text}");
+            ExitCode::from(failure.code)
+        }
+    }
+}

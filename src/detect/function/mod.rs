@@ -1,0 +1,137 @@
+//! Keyed functions: what window frames cannot say, each one fold over a key's events.
+//!
+//! A fold sees the events of one key in canonical order and may find something at each. The same
+//! fold runs here as a DataFusion window function over history, and event by event elsewhere.
+
+mod first_seen;
+mod travel;
+mod window;
+
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use arrow::array::{
+    Array, ArrayRef, AsArray, Float64Array, Int64Array, StringViewArray, TimestampMicrosecondArray,
+};
+use arrow::datatypes::{DataType, Float64Type, Int64Type, TimestampMicrosecondType};
+use datafusion::error::{DataFusionError, Result};
+use datafusion::logical_expr::WindowUDF;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::anomaly::Because;
+use crate::event::schema::Column;
+
+pub use self::first_seen::FirstSeen;
+pub use self::travel::Travel;
+
+/// All keyed functions, for the session that plans rules.
+pub fn all() -> Vec<Arc<WindowUDF>> {
+    vec![
+        window::function::<FirstSeen>(),
+        window::function::<Travel>(),
+    ]
+}
+
+/// A fold over the events of one key.
+pub trait Fold: Debug + Send + Sync + 'static {
+    /// Its name in SQL.
+    const NAME: &'static str;
+    /// Its arguments in order.
+    const ARGUMENTS: &'static [Argument];
+    /// What it remembers of a key; bounded however many events the key has.
+    type State: Debug + Default + Send;
+
+    /// Takes the next event: a row of the arguments.
+    fn step(state: &mut Self::State, arguments: &Arguments<'_>, row: usize) -> Option<Found>;
+}
+
+/// What a fold found: the value of its column in SQL, as JSON text.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Found {
+    /// Set where the function itself weighs what it found.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub level: Option<String>,
+    pub evidence: Map<String, Value>,
+    pub because: Vec<Because>,
+    /// Ids of the events it rests on, besides the triggering one.
+    pub events: Vec<String>,
+}
+
+/// The type of an argument.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Argument {
+    Text,
+    Integer,
+    Float,
+    /// Microseconds in UTC.
+    Time,
+}
+
+impl Argument {
+    fn data_type(self) -> DataType {
+        match self {
+            Self::Text => DataType::Utf8View,
+            Self::Integer => DataType::Int64,
+            Self::Float => DataType::Float64,
+            Self::Time => Column::EventTime.data_type(),
+        }
+    }
+}
+
+/// Some events of one key, as the arguments of a fold.
+pub struct Arguments<'a>(Vec<Values<'a>>);
+
+enum Values<'a> {
+    Text(&'a StringViewArray),
+    Integer(&'a Int64Array),
+    Float(&'a Float64Array),
+    Time(&'a TimestampMicrosecondArray),
+}
+
+impl<'a> Arguments<'a> {
+    /// The arguments of `F` in these arrays.
+    fn of<F: Fold>(arrays: &'a [ArrayRef]) -> Result<Self> {
+        let typed = F::ARGUMENTS.iter().zip(arrays).map(|(argument, array)| {
+            let values = match argument {
+                Argument::Text => array.as_string_view_opt().map(Values::Text),
+                Argument::Integer => array.as_primitive_opt::<Int64Type>().map(Values::Integer),
+                Argument::Float => array.as_primitive_opt::<Float64Type>().map(Values::Float),
+                Argument::Time => array
+                    .as_primitive_opt::<TimestampMicrosecondType>()
+                    .map(Values::Time),
+            };
+            values.ok_or_else(|| {
+                let (name, found) = (F::NAME, array.data_type());
+                DataFusionError::Internal(format!("{name}: {argument:?} is of type {found}"))
+            })
+        });
+        Ok(Self(typed.collect::<Result<_>>()?))
+    }
+
+    /// A text; `None` if it is NULL.
+    pub fn text(&self, argument: usize, row: usize) -> Option<&'a str> {
+        match self.0[argument] {
+            Values::Text(values) => values.is_valid(row).then(|| values.value(row)),
+            _ => None,
+        }
+    }
+
+    /// A whole number, or a time in microseconds; `None` if it is NULL.
+    pub fn integer(&self, argument: usize, row: usize) -> Option<i64> {
+        match self.0[argument] {
+            Values::Integer(values) => values.is_valid(row).then(|| values.value(row)),
+            Values::Time(values) => values.is_valid(row).then(|| values.value(row)),
+            _ => None,
+        }
+    }
+
+    /// A number; `None` if it is NULL.
+    pub fn float(&self, argument: usize, row: usize) -> Option<f64> {
+        match self.0[argument] {
+            Values::Float(values) => values.is_valid(row).then(|| values.value(row)),
+            _ => None,
+        }
+    }
+}

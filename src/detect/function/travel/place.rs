@@ -1,0 +1,205 @@
+//! Positions, and what is remembered of a person's places and sessions. All of it is bounded: what
+//! was used longest ago goes first.
+
+use serde_json::{Value, json};
+
+use super::super::Arguments;
+use crate::anomaly::rounded;
+use crate::event::time::rfc3339;
+
+/// Places of the last hours.
+const MOST_RECENT: usize = 8;
+/// Places that the person had before.
+const MOST_KNOWN: usize = 64;
+const MOST_SESSIONS: usize = 16;
+
+/// Where the network of an address is: its autonomous system and a cell of half a degree.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    pub asn: Option<i64>,
+    cell: (i16, i16),
+}
+
+impl Place {
+    /// The place of a point given as (latitude, longitude) in degrees.
+    pub fn of(point: (f64, f64), asn: Option<i64>) -> Self {
+        let half_degrees = |degrees: f64| (degrees * 2.0).floor() as i16;
+        Self {
+            asn,
+            cell: (half_degrees(point.0), half_degrees(point.1)),
+        }
+    }
+}
+
+/// A person's position at an event.
+#[derive(Debug)]
+pub(super) struct Position {
+    pub place: Place,
+    /// Latitude and longitude in degrees.
+    pub point: (f64, f64),
+    pub radius_km: f64,
+    pub time: i64,
+    pub event_id: String,
+    ip: Option<String>,
+    network_kind: Option<String>,
+    country: Option<String>,
+    city: Option<String>,
+}
+
+impl Position {
+    /// The position that a row of the function's arguments states.
+    pub fn read(arguments: &Arguments<'_>, row: usize) -> Option<Self> {
+        let point = (arguments.float(0, row)?, arguments.float(1, row)?);
+        let text = |argument| arguments.text(argument, row).map(str::to_owned);
+        Some(Self {
+            place: Place::of(point, arguments.integer(4, row)),
+            point,
+            radius_km: arguments.float(2, row).unwrap_or(0.0),
+            time: arguments.integer(9, row)?,
+            event_id: text(10)?,
+            ip: text(3),
+            network_kind: text(5),
+            country: text(6),
+            city: text(7),
+        })
+    }
+
+    /// Whether traffic comes this way without its person: offices' exits and relays.
+    pub fn is_detour(&self) -> bool {
+        self.is_relay() || self.network_kind.as_deref() == Some("corporate")
+    }
+
+    /// Whether the address hides where its person is.
+    pub fn is_relay(&self) -> bool {
+        self.network_kind.as_deref() == Some("relay")
+    }
+
+    /// Whether the two differ only in what geolocation makes of them: one address, or two of a
+    /// mobile carrier.
+    pub fn shares_network(&self, other: &Self) -> bool {
+        let is_mobile = |position: &Self| position.network_kind.as_deref() == Some("mobile");
+        let same_carrier = self.place.asn.is_some()
+            && self.place.asn == other.place.asn
+            && (is_mobile(self) || is_mobile(other));
+        same_carrier || self.ip.is_some() && self.ip == other.ip
+    }
+
+    /// City, country and autonomous system, as far as they are known.
+    pub fn name(&self) -> String {
+        let system = self.place.asn.map(|asn| format!("AS{asn}"));
+        let parts = [self.city.clone(), self.country.clone(), system];
+        parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
+    }
+
+    pub fn describe(&self) -> Value {
+        json!({
+            "event_id": self.event_id,
+            "event_time": rfc3339(self.time),
+            "ip": self.ip,
+            "country": self.country,
+            "city": self.city,
+            "latitude": rounded(self.point.0),
+            "longitude": rounded(self.point.1),
+            "accuracy_km": rounded(self.radius_km),
+            "asn": self.place.asn,
+            "network_kind": self.network_kind,
+        })
+    }
+}
+
+/// Kilometres along the great circle between two points given in degrees, by the haversine formula
+/// on a sphere with the Earth's mean radius.
+pub(super) fn distance_km(from: (f64, f64), to: (f64, f64)) -> f64 {
+    const DIAMETER_KM: f64 = 2.0 * 6371.0;
+    let (a, b) = (from.0.to_radians(), to.0.to_radians());
+    let half = |difference: f64| (difference / 2.0).sin().powi(2);
+    let haversine = half(b - a) + a.cos() * b.cos() * half((to.1 - from.1).to_radians());
+    DIAMETER_KM * haversine.sqrt().min(1.0).asin()
+}
+
+/// The last position at each of the latest places.
+#[derive(Debug, Default)]
+pub(super) struct Recent(Vec<Position>);
+
+impl Recent {
+    pub fn positions(&self) -> impl Iterator<Item = &Position> {
+        self.0.iter()
+    }
+
+    /// Forgets what was before this time.
+    pub fn forget(&mut self, before: i64) {
+        self.0.retain(|position| position.time >= before);
+    }
+
+    pub fn add(&mut self, position: Position) {
+        if let Some(known) = self
+            .0
+            .iter_mut()
+            .find(|known| known.place == position.place)
+        {
+            *known = position;
+            return;
+        }
+        drop_oldest(&mut self.0, MOST_RECENT, |position| position.time);
+        self.0.push(position);
+    }
+}
+
+/// The places that the person had, with when each was used last.
+#[derive(Debug, Default)]
+pub(super) struct Known(Vec<(Place, i64)>);
+
+impl Known {
+    pub fn contains(&self, place: Place) -> bool {
+        self.0.iter().any(|(known, _)| *known == place)
+    }
+
+    /// Whether any of them is in the same autonomous system.
+    pub fn has_system(&self, place: Place) -> bool {
+        self.0.iter().any(|(known, _)| known.asn == place.asn)
+    }
+
+    pub fn add(&mut self, place: Place, time: i64) {
+        if let Some((_, last)) = self.0.iter_mut().find(|(known, _)| *known == place) {
+            *last = time;
+            return;
+        }
+        drop_oldest(&mut self.0, MOST_KNOWN, |(_, last)| *last);
+        self.0.push((place, time));
+    }
+}
+
+/// Where and when a session was first seen.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Begun {
+    pub place: Place,
+    pub time: i64,
+}
+
+/// The person's sessions, each with its beginning and when it was used last.
+#[derive(Debug, Default)]
+pub(super) struct Sessions(Vec<(String, Begun, i64)>);
+
+impl Sessions {
+    /// The beginning of the session that is used now; it is now if the session is not known.
+    pub fn touch(&mut self, id: &str, place: Place, time: i64) -> Begun {
+        if let Some((_, begun, last)) = self.0.iter_mut().find(|(known, ..)| known == id) {
+            *last = time;
+            return *begun;
+        }
+        let begun = Begun { place, time };
+        drop_oldest(&mut self.0, MOST_SESSIONS, |(.., last)| *last);
+        self.0.push((id.to_owned(), begun, time));
+        begun
+    }
+}
+
+/// Makes room for one more among at most `most`.
+fn drop_oldest<T>(list: &mut Vec<T>, most: usize, used: impl Fn(&T) -> i64) {
+    if list.len() < most {
+        return;
+    }
+    if let Some((at, _)) = list.iter().enumerate().min_by_key(|(_, item)| used(item)) {
+        list.remove(at);
+    }
+}

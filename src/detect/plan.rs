@@ -1,0 +1,247 @@
+//! Checks a program before it runs: what its SQL may say and what it must return.
+//!
+//! A rule is one SELECT of projections, filters and windows over `events`. All else is refused with
+//! the reason and the remedy; nothing is approximated.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use arrow::datatypes::DataType;
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion::error::DataFusionError;
+use datafusion::execution::context::SQLOptions;
+use datafusion::execution::runtime_env::RuntimeEnv;
+use datafusion::logical_expr::{Expr, LogicalPlan};
+use datafusion::prelude::SessionContext;
+
+use super::table::Events;
+use super::{Error, Program, column, session};
+use crate::event::schema::{Column, ColumnSet};
+
+/// Plans rules against the table's columns, without any event.
+pub struct Planner {
+    context: SessionContext,
+    runtime: tokio::runtime::Runtime,
+}
+
+impl Planner {
+    /// # Errors
+    /// When DataFusion or the thread that it needs cannot be set up.
+    pub fn new() -> Result<Self, Error> {
+        let table = Arc::new(Events::none());
+        let context = session::context(table, 1, Arc::new(RuntimeEnv::default()));
+        let runtime = tokio::runtime::Builder::new_current_thread().build();
+        Ok(Self {
+            context: context.map_err(|error| Error::Failed(error.to_string()))?,
+            runtime: runtime.map_err(|error| Error::Failed(error.to_string()))?,
+        })
+    }
+
+    /// Checks the program; returns the columns of `events` that it reads.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] with what is wrong and what to write instead.
+    pub fn check(&self, program: &Program) -> Result<ColumnSet, Error> {
+        let plan = self.plan(&program.sql)?;
+        for name in column::REQUIRED
+            .into_iter()
+            .chain(program.key.iter().map(String::as_str))
+        {
+            if plan.schema().field_with_unqualified_name(name).is_err() {
+                return Err(refused(format!(
+                    "the query does not return `{name}`: add it to its SELECT list"
+                )));
+            }
+        }
+        let mut columns = self.columns_read(plan)?;
+        if let Some(members) = &program.members {
+            columns = columns.union(self.columns_read(self.plan(&members.sql)?)?);
+        }
+        Ok(columns)
+    }
+
+    /// The names of the columns that a query returns.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] with what is wrong with it.
+    pub fn output(&self, sql: &str) -> Result<Vec<String>, Error> {
+        let plan = self.plan(sql)?;
+        Ok(plan
+            .schema()
+            .fields()
+            .iter()
+            .map(|field| field.name().clone())
+            .collect())
+    }
+
+    /// The names of the columns of a relation that an expression reads, sorted.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] with what is wrong with it.
+    pub fn reads(&self, expression: &str, relation: &str) -> Result<Vec<String>, Error> {
+        let plan = self.plan(&format!("SELECT {expression} AS value FROM {relation}"))?;
+        let names: BTreeSet<String> = plan
+            .expressions()
+            .iter()
+            .flat_map(Expr::column_refs)
+            .map(|column| column.name().to_owned())
+            .collect();
+        Ok(names.into_iter().collect())
+    }
+
+    /// The type of an expression over the columns of a relation, which is given as SQL.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] with what is wrong with it.
+    pub fn expression(&self, expression: &str, relation: &str) -> Result<DataType, Error> {
+        let plan = self.plan(&format!("SELECT {expression} AS value FROM {relation}"))?;
+        Ok(plan.schema().field(0).data_type().clone())
+    }
+
+    fn plan(&self, sql: &str) -> Result<LogicalPlan, Error> {
+        let plan = self
+            .runtime
+            .block_on(self.context.state().create_logical_plan(sql))
+            .map_err(|error| refused(self.explain(&error)))?;
+        options()
+            .verify_plan(&plan)
+            .map_err(|_| refused("only SELECT is allowed".to_owned()))?;
+        check_nodes(&plan)?;
+        Ok(plan)
+    }
+
+    fn columns_read(&self, plan: LogicalPlan) -> Result<ColumnSet, Error> {
+        let plan = self
+            .context
+            .state()
+            .optimize(&plan)
+            .map_err(|error| refused(self.explain(&error)))?;
+        let mut columns = ColumnSet::default();
+        let walked = plan.apply(|node| {
+            if let LogicalPlan::TableScan(scan) = node {
+                let names = scan.projected_schema.fields().iter();
+                let read = names.filter_map(|field| Column::by_name(field.name()));
+                columns = columns.union(read.collect());
+            }
+            Ok(TreeNodeRecursion::Continue)
+        });
+        walked.map_err(|error| Error::Failed(error.to_string()))?;
+        Ok(columns)
+    }
+
+    /// DataFusion's message, shortened to what a rule's author can use.
+    fn explain(&self, error: &DataFusionError) -> String {
+        let text = error.strip_backtrace();
+        let text = text.lines().next().unwrap_or_default();
+        if let Some((_, rest)) = text.split_once("Invalid function '") {
+            let name = rest.split('\'').next().unwrap_or_default();
+            let known = session::functions(&self.context.state());
+            let near = nearest(name, known.iter().map(String::as_str));
+            let hint = near
+                .map(|near| format!("; did you mean `{near}`?"))
+                .unwrap_or_default();
+            return format!("`{name}` is not a function that rules may call{hint}");
+        }
+        if let Some((_, rest)) = text.split_once("No field named ") {
+            let name = rest
+                .split(['.', ' '])
+                .next()
+                .unwrap_or_default()
+                .trim_matches(['"', ',']);
+            let columns = ColumnSet::all();
+            let near = nearest(name, columns.iter().map(Column::name));
+            let hint = near
+                .map(|near| format!("; did you mean `{near}`?"))
+                .unwrap_or_default();
+            return format!("there is no column `{name}`{hint}");
+        }
+        let prefixes = [
+            "Error during planning: ",
+            "SQL error: ",
+            "Schema error: ",
+            "type_coercion\n",
+        ];
+        prefixes
+            .iter()
+            .fold(text, |text, prefix| {
+                text.strip_prefix(prefix).unwrap_or(text)
+            })
+            .to_owned()
+    }
+}
+
+/// What SQL may do at all: no DDL, no DML, no statements.
+pub(super) fn options() -> SQLOptions {
+    SQLOptions::new()
+        .with_allow_ddl(false)
+        .with_allow_dml(false)
+        .with_allow_statements(false)
+}
+
+fn refused(reason: String) -> Error {
+    Error::Refused(reason)
+}
+
+/// What runs in bounded state: projections, filters and windows over `events`.
+fn check_nodes(plan: &LogicalPlan) -> Result<(), Error> {
+    let mut found: Option<&'static str> = None;
+    let mut tables = BTreeSet::new();
+    let walked = plan.apply_with_subqueries(|node| {
+        found = found.or_else(|| offence(node));
+        if let LogicalPlan::TableScan(scan) = node {
+            tables.insert(scan.table_name.table().to_owned());
+        }
+        node.apply_expressions(|expression| {
+            expression.apply(|part| {
+                if let Expr::ScalarSubquery(_) | Expr::InSubquery(_) | Expr::Exists(_) = part {
+                    found =
+                        Some("a subquery inside an expression: use a window over the same rows");
+                }
+                Ok(TreeNodeRecursion::Continue)
+            })
+        })
+    });
+    walked.map_err(|error| Error::Failed(error.to_string()))?;
+    if let Some(offence) = found {
+        return Err(refused(format!("a rule may not use {offence}")));
+    }
+    if !tables.contains(session::EVENTS) {
+        return Err(refused(
+            "the query does not read `events`: add FROM events".to_owned(),
+        ));
+    }
+    Ok(())
+}
+
+/// Why the node is not allowed, with the remedy.
+fn offence(node: &LogicalPlan) -> Option<&'static str> {
+    match node {
+        LogicalPlan::Projection(_)
+        | LogicalPlan::Filter(_)
+        | LogicalPlan::Window(_)
+        | LogicalPlan::SubqueryAlias(_)
+        | LogicalPlan::TableScan(_) => None,
+        LogicalPlan::Aggregate(_) => {
+            Some("GROUP BY or an aggregate without OVER: write it as a window, count(*) OVER (…)")
+        }
+        LogicalPlan::Distinct(_) => Some("DISTINCT: keep the first row, row_number() OVER (…) = 1"),
+        LogicalPlan::Sort(_) => Some("ORDER BY at the end: findings come in the order of time"),
+        LogicalPlan::Limit(_) => Some("LIMIT: use `suppress`, or row_number() OVER (…) <= n"),
+        LogicalPlan::Join(_) => Some("a join: use windows over the same rows"),
+        LogicalPlan::Union(_) => Some("UNION: write one condition with OR, or two rules"),
+        LogicalPlan::Subquery(_) => Some("a subquery inside an expression"),
+        LogicalPlan::Values(_) | LogicalPlan::EmptyRelation(_) => {
+            Some("rows that are not events: add FROM events")
+        }
+        LogicalPlan::Unnest(_) => Some("unnest: read one element with json_get(details, …)"),
+        LogicalPlan::RecursiveQuery(_) => Some("a recursive query"),
+        _ => Some("anything but one SELECT over `events`"),
+    }
+}
+
+/// The known name that differs least, if it differs little.
+pub fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let measured = known.map(|known| (known, strsim::damerau_levenshtein(name, known)));
+    let (near, far) = measured.min_by_key(|(_, far)| *far)?;
+    (far <= 1 + name.len() / 4).then_some(near)
+}

@@ -1,0 +1,148 @@
+//! What rule SQL may use: the table `events` and functions that always give the same answer.
+
+use std::sync::Arc;
+
+use datafusion::catalog::TableProvider;
+use datafusion::error::Result;
+use datafusion::execution::runtime_env::RuntimeEnv;
+use datafusion::execution::session_state::SessionState;
+use datafusion::execution::{SessionStateBuilder, SessionStateDefaults};
+use datafusion::logical_expr::Volatility;
+use datafusion::logical_expr::registry::FunctionRegistry;
+use datafusion::prelude::{SessionConfig, SessionContext};
+
+use super::function;
+
+/// The one table that rules read.
+pub const EVENTS: &str = "events";
+
+/// DataFusion's functions that rules may call, besides its operators, those of
+/// `datafusion-functions-json` and our own. All are immutable, and none makes much of little: no
+/// clock, no randomness, no `repeat`, `lpad` or table function.
+const FUNCTIONS: &[&str] = &[
+    // aggregates, used as windows
+    "avg",
+    "bool_and",
+    "bool_or",
+    "count",
+    "max",
+    "min",
+    "stddev",
+    "sum",
+    // windows
+    "first_value",
+    "lag",
+    "last_value",
+    "row_number",
+    // conditions
+    "coalesce",
+    "greatest",
+    "least",
+    "nullif",
+    "nvl",
+    // numbers
+    "abs",
+    "ceil",
+    "exp",
+    "floor",
+    "ln",
+    "log10",
+    "log2",
+    "power",
+    "round",
+    "signum",
+    "sqrt",
+    "trunc",
+    // text
+    "ascii",
+    "btrim",
+    "character_length",
+    "concat",
+    "concat_ws",
+    "contains",
+    "ends_with",
+    "initcap",
+    "left",
+    "levenshtein",
+    "lower",
+    "ltrim",
+    "octet_length",
+    "regexp_count",
+    "regexp_like",
+    "regexp_match",
+    "regexp_replace",
+    "replace",
+    "reverse",
+    "right",
+    "rtrim",
+    "split_part",
+    "starts_with",
+    "strpos",
+    "substr",
+    "translate",
+    "upper",
+    // time
+    "arrow_cast",
+    "date_bin",
+    "date_part",
+    "date_trunc",
+    "get_field",
+    "to_timestamp",
+    "to_timestamp_micros",
+    "to_timestamp_seconds",
+    "to_unixtime",
+];
+
+/// A session over this table, which it knows as `events`, with so many partitions and at most
+/// `memory_bytes` for sorting, beyond which sorts spill.
+///
+/// # Errors
+/// When DataFusion refuses the table or a function, which is a defect of this program.
+pub fn context(
+    events: Arc<dyn TableProvider>,
+    partitions: usize,
+    runtime: Arc<RuntimeEnv>,
+) -> Result<SessionContext> {
+    let context = SessionContext::new_with_state(state(partitions, runtime)?);
+    context.register_table(EVENTS, events)?;
+    Ok(context)
+}
+
+fn state(partitions: usize, runtime: Arc<RuntimeEnv>) -> Result<SessionState> {
+    let is_allowed = |name: &str, volatility: Volatility| {
+        FUNCTIONS.contains(&name) && volatility == Volatility::Immutable
+    };
+    let mut scalars = SessionStateDefaults::default_scalar_functions();
+    scalars.retain(|function| is_allowed(function.name(), function.signature().volatility));
+    let mut aggregates = SessionStateDefaults::default_aggregate_functions();
+    aggregates.retain(|function| is_allowed(function.name(), function.signature().volatility));
+    let mut windows = SessionStateDefaults::default_window_functions();
+    windows.retain(|function| is_allowed(function.name(), function.signature().volatility));
+    windows.extend(function::all());
+    let config = SessionConfig::new()
+        .with_target_partitions(partitions)
+        .with_information_schema(false);
+    let mut state = SessionStateBuilder::new()
+        .with_config(config)
+        .with_runtime_env(runtime)
+        .with_expr_planners(SessionStateDefaults::default_expr_planners())
+        .with_scalar_functions(scalars)
+        .with_aggregate_functions(aggregates)
+        .with_window_functions(windows)
+        .build();
+    datafusion_functions_json::register_all(&mut state as &mut dyn FunctionRegistry)?;
+    Ok(state)
+}
+
+/// The names of all functions that rules may call, for messages.
+pub fn functions(state: &SessionState) -> Vec<String> {
+    let mut names: Vec<String> = state
+        .scalar_functions()
+        .keys()
+        .chain(state.aggregate_functions().keys())
+        .chain(state.window_functions().keys())
+        .cloned()
+        .collect();
+    names.sort_unstable();
+    names
+}

@@ -1,0 +1,305 @@
+//! The event as Slack writes it, decoded without copying what needs no unescaping.
+//!
+//! Slack adds fields and changes their types without notice, so decoding is lenient: a part of an
+//! unexpected shape counts as absent, an unknown field is passed over, the last of two equal keys
+//! counts. The line itself stays whole in the column `raw`.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
+
+/// A scalar as text: strings as they are, numbers and booleans as JSON writes them.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Text<'a>(pub Option<Cow<'a, str>>);
+
+impl<'a> Text<'a> {
+    /// The text, `None` when it is absent, null or not a scalar.
+    pub fn get(&self) -> Option<&str> {
+        self.0.as_deref()
+    }
+
+    /// The same, with the empty string counted as absent.
+    pub fn filled(&self) -> Option<&str> {
+        self.get().filter(|text| !text.is_empty())
+    }
+
+    fn owned(text: String) -> Self {
+        Self(Some(Cow::Owned(text)))
+    }
+}
+
+/// One audit event.
+#[derive(Debug, Default)]
+pub struct Event<'a> {
+    pub id: Text<'a>,
+    /// Unix seconds, or a date and time as some exporters write it.
+    pub date_create: Text<'a>,
+    pub action: Text<'a>,
+    pub actor: Party<'a>,
+    pub entity: Party<'a>,
+    pub context: Context<'a>,
+    /// Whether an agent, such as Slack's assistant, acted for the person; said beside `action` or in
+    /// `context`.
+    pub is_by_agent: bool,
+    /// The JSON text of `details`, `None` when absent or null.
+    pub details: Option<&'a str>,
+    /// Whether the object has an array `entries`: a page of events, not an event.
+    pub is_page: bool,
+}
+
+/// `actor` or `entity`: `{"type": T, T: {…}}`.
+#[derive(Debug, Default)]
+pub struct Party<'a> {
+    pub kind: Text<'a>,
+    pub body: Body<'a>,
+}
+
+/// What is read of the object inside an actor, an entity, a location or an app.
+#[derive(Debug, Default)]
+pub struct Body<'a> {
+    pub kind: Text<'a>,
+    pub id: Text<'a>,
+    pub name: Text<'a>,
+    pub title: Text<'a>,
+    pub email: Text<'a>,
+    pub team: Text<'a>,
+    pub domain: Text<'a>,
+    /// Whether this came under the key that `type` names.
+    named_by_type: bool,
+}
+
+/// `context`.
+#[derive(Debug, Default)]
+pub struct Context<'a> {
+    pub location: Body<'a>,
+    pub user_agent: Text<'a>,
+    pub ip: Text<'a>,
+    pub session_id: Text<'a>,
+    pub app: Body<'a>,
+    /// See [`Event::is_by_agent`].
+    pub is_by_agent: bool,
+}
+
+/// An object whose fields are taken one by one, whatever else it holds.
+trait Fields<'de>: Default {
+    fn take<A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error>;
+}
+
+impl<'de> Fields<'de> for Event<'de> {
+    fn take<A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
+        match key {
+            "id" => self.id = map.next_value()?,
+            "date_create" => self.date_create = map.next_value()?,
+            "action" => self.action = map.next_value()?,
+            "actor" => self.actor = map.next_value()?,
+            "entity" => self.entity = map.next_value()?,
+            "context" => self.context = map.next_value()?,
+            "acting_agent" => {
+                let raw: &RawValue = map.next_value()?;
+                self.is_by_agent = !matches!(raw.get(), "null" | "\"\"" | "false");
+            }
+            "details" => {
+                let raw: &RawValue = map.next_value()?;
+                self.details = Some(raw.get()).filter(|text| *text != "null");
+            }
+            "entries" => {
+                let raw: &RawValue = map.next_value()?;
+                self.is_page = raw.get().starts_with('[');
+            }
+            _ => {
+                map.next_value::<IgnoredAny>()?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl<'de> Fields<'de> for Party<'de> {
+    fn take<A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
+        if key == "type" {
+            self.kind = map.next_value()?;
+            return Ok(());
+        }
+        // `type` usually comes first; if it does not, the first object stands until a person is
+        // named: no other object is beside another.
+        let named = self.kind.get() == Some(key) || self.kind.0.is_none() && key == "user";
+        if named || !self.body.named_by_type {
+            let body: Body = map.next_value()?;
+            if named || self.body.is_empty() {
+                self.body = body;
+                self.body.named_by_type = named;
+            }
+        } else {
+            map.next_value::<IgnoredAny>()?;
+        }
+        Ok(())
+    }
+}
+
+impl<'de> Fields<'de> for Body<'de> {
+    fn take<A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
+        match key {
+            "type" => self.kind = map.next_value()?,
+            "id" => self.id = map.next_value()?,
+            "name" => self.name = map.next_value()?,
+            "title" => self.title = map.next_value()?,
+            "email" => self.email = map.next_value()?,
+            "team" => self.team = map.next_value()?,
+            "domain" => self.domain = map.next_value()?,
+            _ => {
+                map.next_value::<IgnoredAny>()?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Body<'_> {
+    fn is_empty(&self) -> bool {
+        self.id.0.is_none() && self.name.0.is_none() && self.title.0.is_none()
+    }
+}
+
+impl<'de> Fields<'de> for Context<'de> {
+    fn take<A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
+        match key {
+            "location" => self.location = map.next_value()?,
+            "ua" => self.user_agent = map.next_value()?,
+            "ip_address" => self.ip = map.next_value()?,
+            "session_id" => self.session_id = map.next_value()?,
+            "app" => self.app = map.next_value()?,
+            "acting_agent" => {
+                let raw: &RawValue = map.next_value()?;
+                self.is_by_agent = !matches!(raw.get(), "null" | "\"\"" | "false");
+            }
+            _ => {
+                map.next_value::<IgnoredAny>()?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Visits an object field by field; any other value gives the default.
+struct Lenient<T>(std::marker::PhantomData<T>);
+
+impl<'de, T: Fields<'de>> Visitor<'de> for Lenient<T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<T, A::Error> {
+        let mut value = T::default();
+        while let Some(Key(key)) = map.next_key()? {
+            value.take(&key, &mut map)?;
+        }
+        Ok(value)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<T, A::Error> {
+        while seq.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(T::default())
+    }
+
+    fn visit_unit<E>(self) -> Result<T, E> {
+        Ok(T::default())
+    }
+    fn visit_bool<E>(self, _: bool) -> Result<T, E> {
+        Ok(T::default())
+    }
+    fn visit_i64<E>(self, _: i64) -> Result<T, E> {
+        Ok(T::default())
+    }
+    fn visit_u64<E>(self, _: u64) -> Result<T, E> {
+        Ok(T::default())
+    }
+    fn visit_f64<E>(self, _: f64) -> Result<T, E> {
+        Ok(T::default())
+    }
+    fn visit_str<E>(self, _: &str) -> Result<T, E> {
+        Ok(T::default())
+    }
+}
+
+macro_rules! lenient {
+    ($($object:ident),*) => {$(
+        impl<'de> Deserialize<'de> for $object<'de> {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                deserializer.deserialize_any(Lenient(std::marker::PhantomData))
+            }
+        }
+    )*};
+}
+lenient!(Event, Party, Body, Context);
+
+/// An object's key, borrowed where it holds no escape.
+struct Key<'a>(Cow<'a, str>);
+
+impl<'de> Deserialize<'de> for Key<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct KeyVisitor;
+        impl<'de> Visitor<'de> for KeyVisitor {
+            type Value = Key<'de>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a key")
+            }
+            fn visit_borrowed_str<E>(self, key: &'de str) -> Result<Key<'de>, E> {
+                Ok(Key(Cow::Borrowed(key)))
+            }
+            fn visit_str<E>(self, key: &str) -> Result<Key<'de>, E> {
+                Ok(Key(Cow::Owned(key.to_owned())))
+            }
+        }
+        deserializer.deserialize_str(KeyVisitor)
+    }
+}
+
+impl<'de> Deserialize<'de> for Text<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(TextVisitor)
+    }
+}
+
+struct TextVisitor;
+
+impl<'de> Visitor<'de> for TextVisitor {
+    type Value = Text<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a scalar")
+    }
+
+    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Text<'de>, E> {
+        Ok(Text(Some(Cow::Borrowed(text))))
+    }
+    fn visit_str<E>(self, text: &str) -> Result<Text<'de>, E> {
+        Ok(Text::owned(text.to_owned()))
+    }
+    fn visit_i64<E>(self, number: i64) -> Result<Text<'de>, E> {
+        Ok(Text::owned(number.to_string()))
+    }
+    fn visit_u64<E>(self, number: u64) -> Result<Text<'de>, E> {
+        Ok(Text::owned(number.to_string()))
+    }
+    fn visit_f64<E>(self, number: f64) -> Result<Text<'de>, E> {
+        Ok(Text::owned(number.to_string()))
+    }
+    fn visit_bool<E>(self, truth: bool) -> Result<Text<'de>, E> {
+        Ok(Text::owned(truth.to_string()))
+    }
+    fn visit_unit<E>(self) -> Result<Text<'de>, E> {
+        Ok(Text(None))
+    }
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Text<'de>, A::Error> {
+        while seq.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(Text(None))
+    }
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Text<'de>, A::Error> {
+        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        Ok(Text(None))
+    }
+}

@@ -1,0 +1,30 @@
+//! gridwatch finds what does not fit in the audit log of a Slack Enterprise Grid organisation, and
+//! says why.
+//!
+//! ```text
+//! source ──► event ──► enrich ──► order ──► detect ──► anomaly
+//! (bytes)   (Arrow)   (columns)  (the log)  (rules)   (records)
+//! ```
+//!
+//! The modules stand in the order of the way of the data; [`pipeline`] is the only one that sees
+//! both ends.
+
+/// The record of what was found.
+pub mod anomaly;
+/// One file a verb.
+pub mod cli;
+pub mod clock;
+/// A rule's query over the log, and what it finds.
+pub mod detect;
+/// Columns looked up by address and by user agent.
+pub mod enrich;
+/// From Slack's bytes to the columns that rules read.
+pub mod event;
+/// The wiring, from bytes to records.
+pub mod pipeline;
+/// From a rule file to a query, and from a finding to a record.
+pub mod rule;
+/// A simulated organisation, its attacks, and what really happened.
+pub mod simulate;
+/// Where bytes come from.
+pub mod source;

@@ -1,0 +1,171 @@
+//! The YAML of a rule file, and reading it so that one mistake does not hide the others.
+
+use serde::Deserialize;
+use serde::de::{DeserializeOwned, IgnoredAny};
+use serde_saphyr::Spanned;
+
+use super::Problem;
+use super::test::Test;
+
+/// A rule file: Sigma's metadata and what to detect. Required fields are optional here, so that
+/// all that are missing can be named at once.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, bound = "D: DeserializeOwned")]
+pub(super) struct Document<D> {
+    pub title: Option<Spanned<String>>,
+    pub id: Option<Spanned<String>>,
+    pub name: Option<Spanned<String>>,
+    pub status: Option<Spanned<String>>,
+    pub level: Option<Spanned<String>>,
+    #[serde(default)]
+    pub description: String,
+    #[serde(default)]
+    pub tags: Vec<Spanned<String>>,
+    pub logsource: Option<Spanned<Logsource>>,
+    #[serde(default)]
+    pub reason: OneOrMany,
+    pub detect: Option<Spanned<D>>,
+    pub suppress: Option<Spanned<String>>,
+    #[serde(default)]
+    pub tests: Vec<Spanned<Test>>,
+    // Sigma's metadata that is for readers.
+    #[serde(rename = "license")]
+    _license: Option<IgnoredAny>,
+    #[serde(rename = "references")]
+    _references: Option<Vec<String>>,
+    #[serde(rename = "author")]
+    _author: Option<String>,
+    #[serde(rename = "date")]
+    _date: Option<String>,
+    #[serde(rename = "modified")]
+    _modified: Option<String>,
+    #[serde(rename = "related")]
+    _related: Option<IgnoredAny>,
+    #[serde(rename = "falsepositives")]
+    _falsepositives: Option<Vec<String>>,
+    #[serde(rename = "fields")]
+    _fields: Option<Vec<String>>,
+}
+
+/// Sigma's `logsource`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Logsource {
+    pub product: String,
+    pub service: String,
+    #[serde(rename = "definition")]
+    _definition: Option<String>,
+}
+
+/// What is read first of `detect`.
+#[derive(Debug, Deserialize)]
+pub(super) struct KindName {
+    pub kind: Option<Spanned<String>>,
+}
+
+/// A text, or a list of texts.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq)]
+#[serde(untagged)]
+pub enum OneOrMany {
+    One(String),
+    Many(Vec<String>),
+    #[default]
+    None,
+}
+
+impl OneOrMany {
+    pub fn to_vec(&self) -> Vec<String> {
+        match self {
+            Self::One(text) => vec![text.clone()],
+            Self::Many(texts) => texts.clone(),
+            Self::None => Vec::new(),
+        }
+    }
+}
+
+/// So many mistakes of form are reported of one file.
+const MOST_MISTAKES: usize = 20;
+
+/// Reads YAML. What does not fit is reported and blanked out, line by line, so that the rest can be
+/// read; `None` if nothing is left that fits.
+pub(super) fn read<T: DeserializeOwned>(file: &str, text: &str) -> (Option<T>, Vec<Problem>) {
+    let mut problems: Vec<Problem> = Vec::new();
+    let mut lines: Vec<&str> = text.lines().collect();
+    while problems.len() < MOST_MISTAKES {
+        let error = match serde_saphyr::from_str::<T>(&lines.join("\n")) {
+            Ok(document) => return (Some(document), problems),
+            Err(error) => error,
+        };
+        let location = error.location().unwrap_or(serde_saphyr::Location::UNKNOWN);
+        let message = message(&error);
+        problems.push(Problem::at(file, location, message));
+        if !blank(&mut lines, location.line() as usize) {
+            break;
+        }
+    }
+    (None, problems)
+}
+
+/// What is wrong, without the place and the snippet that the library adds.
+fn message(error: &serde_saphyr::Error) -> String {
+    let text = error.without_snippet().to_string();
+    let text = text.lines().next().unwrap_or_default();
+    let text = text.rsplit_once(" at line ").map_or(text, |(text, _)| text);
+    let text = match text.split_once(": ") {
+        Some((place, rest)) if place.starts_with("line ") => rest,
+        _ => text,
+    };
+    text.to_owned()
+}
+
+/// Blanks a line (from 1) and what belongs to it by indentation; false if there is nothing there.
+fn blank(lines: &mut [&str], line: usize) -> bool {
+    let indentation = |text: &str| text.len() - text.trim_start().len();
+    let is_blank = |text: &str| text.trim().is_empty();
+    let Some(first) = line.checked_sub(1).filter(|at| *at < lines.len()) else {
+        return false;
+    };
+    if is_blank(lines[first]) {
+        return false;
+    }
+    let depth = indentation(lines[first]);
+    lines[first] = "";
+    for text in &mut lines[first + 1..] {
+        if !is_blank(text) && indentation(text) <= depth {
+            break;
+        }
+        *text = "";
+    }
+    true
+}
+
+impl<D> Document<D> {
+    /// The document with something else in the place of the settings.
+    pub fn map_detect<E>(self, map: impl FnOnce(D) -> E) -> Document<E> {
+        let detect = self
+            .detect
+            .map(|detect| Spanned::new(map(detect.value), detect.referenced, detect.defined));
+        Document {
+            title: self.title,
+            id: self.id,
+            name: self.name,
+            status: self.status,
+            level: self.level,
+            description: self.description,
+            tags: self.tags,
+            logsource: self.logsource,
+            reason: self.reason,
+            detect,
+            suppress: self.suppress,
+            tests: self.tests,
+            _license: self._license,
+            _references: self._references,
+            _author: self._author,
+            _date: self._date,
+            _modified: self._modified,
+            _related: self._related,
+            _falsepositives: self._falsepositives,
+            _fields: self._fields,
+        }
+    }
+}

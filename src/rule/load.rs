@@ -1,0 +1,266 @@
+//! From the text of a rule file to a rule that can run, or to all that is wrong with it.
+
+use serde_saphyr::{Location, Spanned};
+use sha2::{Digest, Sha256};
+
+use super::document::{self, Document, KindName};
+use super::draft::Draft;
+use super::kind::{self, Expand};
+use super::{Problem, Rule, sql};
+use crate::anomaly::Level;
+use crate::detect::Program;
+use crate::detect::plan::{Planner, nearest};
+
+/// How long a match silences those of the same key and level, where the rule does not say.
+const SUPPRESS: &str = "1h";
+
+const STATUSES: [&str; 5] = [
+    "stable",
+    "test",
+    "experimental",
+    "deprecated",
+    "unsupported",
+];
+
+/// Reads and checks a rule; `file` stands for it in problems.
+///
+/// # Errors
+/// Every problem that was found, in the order of the text.
+pub fn load(file: &str, text: &str, planner: &Planner) -> Result<Rule, Vec<Problem>> {
+    let (rule, mut problems) = read(file, text, planner);
+    problems.sort();
+    problems.dedup();
+    match rule {
+        Some(rule) if problems.is_empty() => Ok(rule),
+        _ => Err(problems),
+    }
+}
+
+fn read(file: &str, text: &str, planner: &Planner) -> (Option<Rule>, Vec<Problem>) {
+    let (named, mut problems) = document::read::<Document<KindName>>(file, text);
+    let Some(named) = named else {
+        return (None, problems);
+    };
+    let reader = match kind_of(file, &named) {
+        Ok(reader) => reader,
+        Err(problem) => {
+            if problems.is_empty() || named.detect.is_some() {
+                problems.push(problem);
+            }
+            None
+        }
+    };
+    let is_whole = problems.is_empty();
+    let (kind, document) = match reader.map(|reader| reader(file, text)) {
+        Some((Some(read), found)) => {
+            problems = found;
+            (read.kind, read.document)
+        }
+        Some((None, found)) => return (None, found),
+        None => ("", named.map_detect(|_| Expand::nothing())),
+    };
+    let mut draft = Draft {
+        planner,
+        file,
+        level: Level::Medium,
+        place: document
+            .detect
+            .as_ref()
+            .map_or(Location::UNKNOWN, |detect| detect.referenced),
+        problems,
+    };
+    let rule = draft.rule(kind, &document, text);
+    let mut problems = draft.problems;
+    if !is_whole {
+        // What was blanked out is not missing.
+        problems.retain(|problem| !problem.message.starts_with("the rule needs"));
+    }
+    (rule, problems)
+}
+
+fn kind_of(file: &str, document: &Document<KindName>) -> Result<Option<kind::Reader>, Problem> {
+    let place = document
+        .detect
+        .as_ref()
+        .map_or(Location::UNKNOWN, |detect| detect.referenced);
+    let Some(kind) = document
+        .detect
+        .as_ref()
+        .and_then(|detect| detect.value.kind.as_ref())
+    else {
+        let message = format!(
+            "the rule needs `detect` with a `kind`: {}",
+            kind::NAMES.join(", ")
+        );
+        return Err(Problem::at(file, place, message));
+    };
+    if let Some(reader) = kind::find(&kind.value) {
+        return Ok(Some(reader));
+    }
+    let near = nearest(&kind.value, kind::NAMES.iter().copied());
+    let hint = match near {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => format!("use one of {}", kind::NAMES.join(", ")),
+    };
+    Err(Problem::at(
+        file,
+        kind.referenced,
+        format!("`{}` is not a kind; {hint}", kind.value),
+    ))
+}
+
+impl Draft<'_> {
+    fn rule(
+        &mut self,
+        kind: &'static str,
+        document: &Document<Expand>,
+        text: &str,
+    ) -> Option<Rule> {
+        let title = self.needed("title", document.title.as_ref());
+        let id = self.needed("id", document.id.as_ref());
+        let name = self.needed("name", document.name.as_ref());
+        self.check_id(document.id.as_ref());
+        self.check_name(document.name.as_ref());
+        self.check_status(document.status.as_ref());
+        self.check_logsource(document);
+        let level = self.rule_level(document.level.as_ref());
+        self.level = level.unwrap_or(Level::Medium);
+        let suppress_secs = self.duration(document.suppress.as_ref(), SUPPRESS, 0);
+        for test in &document.tests {
+            if let Err(reason) = test.value.check() {
+                self.problem(test.referenced, reason);
+            }
+        }
+        let matches = document
+            .detect
+            .as_ref()
+            .and_then(|detect| detect.value.expand(self))?;
+        let program = Program {
+            sql: sql::suppressed(&matches, suppress_secs),
+            key: matches.key,
+            conditions: matches.conditions,
+            members: matches.members,
+        };
+        let columns = match self.planner.check(&program) {
+            Ok(columns) => columns,
+            Err(error) => {
+                self.problem(self.place, format!("the rule's SQL is refused: {error}"));
+                return None;
+            }
+        };
+        Some(Rule {
+            file: self.file.to_owned(),
+            name: name?,
+            id: id?,
+            title: title?,
+            description: document.description.trim().to_owned(),
+            status: document
+                .status
+                .as_ref()
+                .map_or("experimental", |status| &status.value)
+                .to_owned(),
+            level: level?,
+            reason: document.reason.to_vec(),
+            tags: document.tags.iter().map(|tag| tag.value.clone()).collect(),
+            kind,
+            version: version(text),
+            program,
+            columns,
+            tests: document
+                .tests
+                .iter()
+                .map(|test| test.value.clone())
+                .collect(),
+        })
+    }
+
+    fn needed(&mut self, name: &str, text: Option<&Spanned<String>>) -> Option<String> {
+        match text {
+            Some(text) if !text.value.trim().is_empty() => Some(text.value.trim().to_owned()),
+            Some(text) => {
+                self.problem(text.referenced, format!("`{name}` is empty"));
+                None
+            }
+            None => {
+                self.problem(Location::UNKNOWN, format!("the rule needs `{name}`"));
+                None
+            }
+        }
+    }
+
+    fn check_id(&mut self, id: Option<&Spanned<String>>) {
+        let Some(id) = id else { return };
+        let groups: Vec<&str> = id.value.split('-').collect();
+        let is_uuid = groups.iter().map(|group| group.len()).eq([8, 4, 4, 4, 12])
+            && groups
+                .iter()
+                .all(|group| group.bytes().all(|byte| byte.is_ascii_hexdigit()));
+        if !is_uuid {
+            let message = format!("`{}` is not a UUID: make one with uuidgen", id.value);
+            self.problem(id.referenced, message);
+        }
+    }
+
+    fn check_name(&mut self, name: Option<&Spanned<String>>) {
+        let Some(name) = name else { return };
+        let is_word = name.value.starts_with(|c: char| c.is_ascii_lowercase())
+            && name.value.len() <= 70
+            && name
+                .value
+                .chars()
+                .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
+        if !is_word {
+            let message = format!(
+                "`{}` is not a name: use at most 70 lower-case letters, digits and _",
+                name.value
+            );
+            self.problem(name.referenced, message);
+        }
+    }
+
+    fn check_status(&mut self, status: Option<&Spanned<String>>) {
+        let Some(status) = status else { return };
+        if !STATUSES.contains(&status.value.as_str()) {
+            let message = format!(
+                "`{}` is not a status: use {}",
+                status.value,
+                STATUSES.join(", ")
+            );
+            self.problem(status.referenced, message);
+        }
+    }
+
+    fn check_logsource(&mut self, document: &Document<Expand>) {
+        let Some(logsource) = &document.logsource else {
+            return;
+        };
+        let (product, service) = (&logsource.value.product, &logsource.value.service);
+        if (product.as_str(), service.as_str()) != ("slack", "audit") {
+            let message = format!(
+                "`{product}`/`{service}` is not read here: write product: slack, service: audit"
+            );
+            self.problem(logsource.referenced, message);
+        }
+    }
+
+    fn rule_level(&mut self, level: Option<&Spanned<String>>) -> Option<Level> {
+        let Some(level) = level else {
+            self.problem(Location::UNKNOWN, "the rule needs `level`");
+            return None;
+        };
+        let parsed = level.value.parse::<Level>();
+        parsed
+            .map_err(|error| self.problem(level.referenced, error.to_string()))
+            .ok()
+    }
+}
+
+/// The first 12 hexadecimal digits of the SHA-256 of the text.
+fn version(text: &str) -> String {
+    let digest = Sha256::digest(text.as_bytes());
+    digest
+        .iter()
+        .take(6)
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}

@@ -1,0 +1,55 @@
+//! Rules: from the text of a file to a program, and from a finding to a record.
+//!
+//! ```text
+//! YAML ──► document ──► kind (SQL of the matches) ──► sql (suppression) ──► Program ──► checked
+//! ```
+
+mod document;
+mod draft;
+pub mod duration;
+pub mod embedded;
+mod expression;
+mod kind;
+mod load;
+mod problem;
+mod record;
+mod sql;
+pub mod test;
+
+pub use self::document::OneOrMany;
+pub use self::kind::NAMES as KINDS;
+pub use self::load::load;
+pub use self::problem::Problem;
+
+use crate::anomaly::Level;
+use crate::detect::Program;
+use crate::event::schema::ColumnSet;
+
+use self::test::Test;
+
+/// A rule that was checked and can run.
+#[derive(Clone, Debug)]
+pub struct Rule {
+    /// Where it was read: a path, or `rules/…` for an embedded one.
+    pub file: String,
+    /// Unique among the rules of a run; lower-case letters, digits and `_`.
+    pub name: String,
+    /// A UUID; with key and event it makes the id of an anomaly.
+    pub id: String,
+    pub title: String,
+    pub description: String,
+    /// Sigma's word for how mature it is.
+    pub status: String,
+    pub level: Level,
+    /// Reason codes of its findings; Slack's own where it has one.
+    pub reason: Vec<String>,
+    pub tags: Vec<String>,
+    /// The word in `detect.kind`.
+    pub kind: &'static str,
+    /// The first 12 hexadecimal digits of the SHA-256 of its text.
+    pub version: String,
+    pub program: Program,
+    /// The columns of `events` that the program reads.
+    pub columns: ColumnSet,
+    pub tests: Vec<Test>,
+}

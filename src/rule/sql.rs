@@ -1,0 +1,59 @@
+//! The SQL that all kinds share: the rows that a rule reads, and suppression.
+
+use super::draft::{Common, Matches};
+
+/// What windows and records are ordered by.
+pub(super) const ORDER: &str = "order_time, event_time, event_id";
+
+/// The table `events`, with the columns that the rule defines.
+pub(super) fn relation(define: &[(String, String)]) -> String {
+    if define.is_empty() {
+        return "events".to_owned();
+    }
+    let columns: String = define
+        .iter()
+        .map(|(name, expression)| format!(", {expression} AS {name}"))
+        .collect();
+    format!("(SELECT *{columns} FROM events)")
+}
+
+/// The condition for the rows that a kind reads: the rule's own, those of the kind, and a key.
+pub(super) fn condition(common: &Common, needed: &[&str]) -> String {
+    let own = common.filter.iter().map(|filter| format!("({filter})"));
+    let needed = needed.iter().map(|condition| (*condition).to_owned());
+    let keys = common.key.iter().map(|key| format!("{key} IS NOT NULL"));
+    own.chain(needed)
+        .chain(keys)
+        .collect::<Vec<_>>()
+        .join(" AND ")
+}
+
+/// An indented query within another.
+pub(super) fn nested(sql: &str) -> String {
+    let inner: String = sql.lines().map(|line| format!("\n  {line}")).collect();
+    format!("({inner}\n)")
+}
+
+/// Of the matches of one key and level the first in each aligned period. A match without a key
+/// stands alone.
+pub(super) fn suppressed(matches: &Matches, suppress_secs: i64) -> String {
+    if suppress_secs == 0 {
+        return matches.sql.clone();
+    }
+    let mut parts = matches.key.clone();
+    parts.push("level".to_owned());
+    parts.push(format!(
+        "date_bin(INTERVAL '{suppress_secs} seconds', order_time)"
+    ));
+    if matches.may_lack_key {
+        let lacks = matches.key.iter().map(|key| format!("{key} IS NULL"));
+        let lacks = lacks.collect::<Vec<_>>().join(" OR ");
+        parts.push(format!("CASE WHEN {lacks} THEN event_id END"));
+    }
+    format!(
+        "SELECT * FROM (\n  SELECT *, row_number() OVER (\n    PARTITION BY {}\n    ORDER BY \
+         {ORDER}\n  ) AS standing\n  FROM {}\n) WHERE standing = 1",
+        parts.join(", "),
+        nested(&matches.sql).replace('\n', "\n  "),
+    )
+}
