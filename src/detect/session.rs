@@ -121,7 +121,12 @@ fn state(partitions: usize, runtime: Arc<RuntimeEnv>) -> Result<SessionState> {
     windows.extend(function::all());
     let config = SessionConfig::new()
         .with_target_partitions(partitions)
-        .with_information_schema(false);
+        .with_information_schema(false)
+        // It evaluates what stands behind a filter, JSON functions for instance, on every row.
+        .set_bool(
+            "datafusion.optimizer.enable_leaf_expression_pushdown",
+            false,
+        );
     let mut state = SessionStateBuilder::new()
         .with_config(config)
         .with_runtime_env(runtime)

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
+use arrow::compute::SortOptions;
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
@@ -10,13 +11,15 @@ use datafusion::datasource::TableType;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::Expr;
+use datafusion::physical_expr::expressions as physical;
+use datafusion::physical_expr::{LexOrdering, Partitioning, PhysicalExpr, PhysicalSortExpr};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::streaming::{PartitionStream, StreamingTableExec};
 use futures::stream;
 
-use crate::event::order::Log;
-use crate::event::schema::ColumnSet;
+use crate::event::order::{Log, Part};
+use crate::event::schema::{Column, ColumnSet};
 
 /// All columns stand in its schema; a query may read those that the log holds.
 #[derive(Debug)]
@@ -64,52 +67,87 @@ impl TableProvider for Events {
             None => Arc::clone(&self.schema),
         };
         let partitions = state.config().target_partitions().max(1);
-        let parts = (0..partitions).map(|part| -> Arc<dyn PartitionStream> {
-            Arc::new(Part {
+        let parts = match &self.log {
+            Some(log) => log.parts(partitions).into_iter().map(Some).collect(),
+            None => vec![None; partitions],
+        };
+        let streams = parts.into_iter().map(|part| -> Arc<dyn PartitionStream> {
+            Arc::new(Stream {
                 schema: Arc::clone(&schema),
-                log: self.log.clone(),
-                first: part,
-                step: partitions,
+                log: self.log.clone().zip(part),
             })
         });
+        let order = self.order(&schema);
         let scan = StreamingTableExec::try_new(
             Arc::clone(&schema),
-            parts.collect(),
+            streams.collect(),
             None,
-            [],
+            order.clone(),
             false,
             limit,
         )?;
-        Ok(Arc::new(scan))
+        Ok(match order {
+            // No two parts share an actor.
+            Some(order) => {
+                let actor = Arc::clone(&order.first().expr);
+                let partitioning = Partitioning::Hash(vec![actor], partitions);
+                Arc::new(scan.with_output_partitioning(partitioning)?)
+            }
+            None => Arc::new(scan),
+        })
     }
 }
 
-/// Every `step`th batch from the `first` on.
-#[derive(Debug)]
-struct Part {
-    schema: SchemaRef,
-    log: Option<Arc<Log>>,
-    first: usize,
-    step: usize,
+impl Events {
+    /// The order of every part, as far as the columns show it; `None` if it does not begin with the
+    /// actor.
+    fn order(&self, schema: &SchemaRef) -> Option<LexOrdering> {
+        self.log.as_ref().filter(|log| log.is_by_actor())?;
+        let order = [
+            Column::ActorId,
+            Column::OrderTime,
+            Column::EventTime,
+            Column::EventId,
+        ];
+        let known = order.iter().map_while(|column| {
+            let at = schema.index_of(column.name()).ok()?;
+            let column: Arc<dyn PhysicalExpr> = Arc::new(physical::Column::new(column.name(), at));
+            let options = SortOptions {
+                descending: false,
+                nulls_first: false,
+            };
+            Some(PhysicalSortExpr::new(column, options))
+        });
+        LexOrdering::new(known)
+    }
 }
 
-impl PartitionStream for Part {
+/// One part of the log, or no rows.
+#[derive(Debug)]
+struct Stream {
+    schema: SchemaRef,
+    log: Option<(Arc<Log>, Part)>,
+}
+
+impl PartitionStream for Stream {
     fn schema(&self) -> &SchemaRef {
         &self.schema
     }
 
     fn execute(&self, _: Arc<TaskContext>) -> SendableRecordBatchStream {
         let schema = Arc::clone(&self.schema);
-        let log = self.log.clone();
-        let batches = log.as_ref().map_or(0, |log| log.batches());
-        let positions = (self.first..batches).step_by(self.step);
-        let read = move |at| match &log {
-            Some(log) => project(&log.batch(at)?, &schema),
-            None => Ok(RecordBatch::new_empty(Arc::clone(&schema))),
-        };
+        let mut rest = self.log.clone();
+        let batches = std::iter::from_fn(move || {
+            let (log, part) = rest.as_mut()?;
+            Some(
+                log.next(part)?
+                    .map_err(Into::into)
+                    .and_then(|batch| project(&batch, &schema)),
+            )
+        });
         Box::pin(RecordBatchStreamAdapter::new(
             Arc::clone(&self.schema),
-            stream::iter(positions.map(read)),
+            stream::iter(batches),
         ))
     }
 }

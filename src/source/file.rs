@@ -85,7 +85,10 @@ fn decompress(mut input: impl Read + Send + 'static) -> io::Result<Box<dyn Read 
     Ok(if is_gzip {
         Box::new(MultiGzDecoder::new(whole))
     } else if is_zstd {
-        Box::new(zstd::stream::read::Decoder::with_buffer(whole)?)
+        let mut decoder = zstd::stream::read::Decoder::with_buffer(whole)?;
+        // As far as `zstd --long=31` looks back.
+        decoder.window_log_max(31)?;
+        Box::new(decoder)
     } else {
         Box::new(whole)
     })

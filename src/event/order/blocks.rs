@@ -10,7 +10,7 @@ use arrow::datatypes::DataType;
 use arrow::ipc::reader::StreamReader;
 use arrow::ipc::writer::StreamWriter;
 
-use super::Keys;
+use super::keys::Keys;
 
 /// Sorted batches, in their order. The file has no name: it is gone with the process.
 #[derive(Debug)]

@@ -8,7 +8,8 @@ use arrow::array::RecordBatch;
 use arrow::compute::interleave_record_batch;
 
 use super::blocks::Blocks;
-use super::{BLOCK_ROWS, Duplicates, Keys, Row};
+use super::keys::{Keys, Row};
+use super::{BLOCK_ROWS, Duplicates};
 
 /// Merges the runs, each event once.
 pub(super) fn merge(runs: &[Blocks], duplicates: &mut Duplicates) -> io::Result<Blocks> {

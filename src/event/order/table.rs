@@ -1,0 +1,143 @@
+//! A log in memory: the rows of each actor stand together, in canonical order.
+//!
+//! Most rules look at one person at a time. Rows that stand so need no further sorting by them, and
+//! a part of the table is a slice of it, not a copy.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, new_empty_array};
+use arrow::compute::interleave;
+use arrow::datatypes::SchemaRef;
+use arrow::error::ArrowError;
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
+use rayon::prelude::*;
+
+use super::keys::{Keys, Place};
+use crate::event::schema::Column;
+
+#[derive(Debug)]
+pub(super) struct Table {
+    /// By actor, those without one last.
+    batch: RecordBatch,
+    /// Where in `batch` the rows of each actor begin, and where the last end.
+    starts: Vec<u32>,
+    /// The rows of `batch` in canonical order.
+    canonical: Vec<u32>,
+}
+
+impl Table {
+    /// The rows of the batches that `order` names; it is canonical.
+    pub fn new(
+        schema: &SchemaRef,
+        batches: &[RecordBatch],
+        order: &[Place],
+    ) -> Result<Self, ArrowError> {
+        let (ranks, actors) = ranks(batches, order);
+        let mut starts = vec![0_u32; actors + 1];
+        for rank in &ranks {
+            starts[*rank as usize + 1] += 1;
+        }
+        for at in 1..starts.len() {
+            starts[at] += starts[at - 1];
+        }
+        let mut next = starts.clone();
+        let mut canonical = Vec::with_capacity(order.len());
+        let mut rows = vec![(0, 0); order.len()];
+        for (place, rank) in order.iter().zip(&ranks) {
+            let row = &mut next[*rank as usize];
+            rows[*row as usize] = place.pair();
+            canonical.push(*row);
+            *row += 1;
+        }
+        let columns = schema
+            .fields()
+            .par_iter()
+            .enumerate()
+            .map(|(column, field)| {
+                let arrays: Vec<&dyn Array> = batches
+                    .iter()
+                    .map(|batch| batch.column(column).as_ref())
+                    .collect();
+                match arrays.as_slice() {
+                    [] => Ok(new_empty_array(field.data_type())),
+                    arrays => interleave(arrays, &rows),
+                }
+            });
+        let columns = columns.collect::<Result<Vec<ArrayRef>, _>>()?;
+        let batch = RecordBatch::try_new(Arc::clone(schema), columns)?;
+        Ok(Self {
+            batch,
+            starts,
+            canonical,
+        })
+    }
+
+    pub fn rows(&self) -> usize {
+        self.batch.num_rows()
+    }
+
+    pub fn slice(&self, rows: Range<usize>) -> RecordBatch {
+        self.batch.slice(rows.start, rows.len())
+    }
+
+    /// About equal parts, none of which divides an actor.
+    pub fn parts(&self, count: usize) -> Vec<Range<usize>> {
+        let mut ends: Vec<usize> = (1..count)
+            .map(|part| {
+                let aim = (self.rows() * part / count) as u32;
+                self.starts[self.starts.partition_point(|start| *start < aim)] as usize
+            })
+            .collect();
+        ends.push(self.rows());
+        let mut start = 0;
+        ends.into_iter()
+            .map(|end| std::mem::replace(&mut start, end)..end)
+            .collect()
+    }
+
+    /// The line of an event.
+    pub fn raw(&self, order_time: i64, event_time: i64, id: &str) -> Option<String> {
+        let keys = Keys::of(&self.batch);
+        let time = |row: &u32| keys.order_time.value(*row as usize);
+        let first = self.canonical.partition_point(|row| time(row) < order_time);
+        let tied = self.canonical[first..]
+            .iter()
+            .take_while(|row| time(row) == order_time);
+        let mut rows = tied.map(|row| keys.at(*row as usize));
+        rows.find(|row| row.is(event_time, id))
+            .map(|row| row.raw.to_owned())
+    }
+}
+
+/// For each place the rank of its actor among all, by the bytes of the id, and how many ranks there
+/// are. No actor comes last; without a column of actors all rows are one's.
+fn ranks(batches: &[RecordBatch], order: &[Place]) -> (Vec<u32>, usize) {
+    let column = |batch| RecordBatch::column_by_name(batch, Column::ActorId.name());
+    let actors: Option<Vec<_>> = batches
+        .iter()
+        .map(|batch| column(batch)?.as_string_view_opt())
+        .collect();
+    let Some(actors) = actors else {
+        return (vec![0; order.len()], 1);
+    };
+    let mut seen: HashMap<Option<&str>, u32, _> = HashMap::with_hasher(FixedState::default());
+    let ids: Vec<u32> = order
+        .iter()
+        .map(|place| {
+            let (actors, row) = (actors[place.batch()], place.row());
+            let actor = actors.is_valid(row).then(|| actors.value(row));
+            let next = seen.len() as u32;
+            *seen.entry(actor).or_insert(next)
+        })
+        .collect();
+    let mut known: Vec<(Option<&str>, u32)> = seen.into_iter().collect();
+    known.sort_unstable_by_key(|(actor, _)| (actor.is_none(), *actor));
+    let mut rank_of = vec![0; known.len()];
+    for (rank, (_, id)) in (0..).zip(&known) {
+        rank_of[*id as usize] = rank;
+    }
+    let ranks = ids.into_iter().map(|id| rank_of[id as usize]).collect();
+    (ranks, known.len().max(1))
+}

@@ -1,0 +1,95 @@
+//! The order of rows, the split into batches and files, the number of threads and the memory do not
+//! change the anomalies, to the byte.
+
+use std::io::Cursor;
+use std::sync::{Arc, LazyLock};
+
+use gridwatch::detect::history::Resources;
+use gridwatch::detect::plan::Planner;
+use gridwatch::enrich::Enricher;
+use gridwatch::enrich::network::Networks;
+use gridwatch::pipeline::{self, Input, Job};
+use gridwatch::rule::{self, Rule, embedded};
+use gridwatch::simulate::{self, Attacks, Plan};
+use proptest::prelude::*;
+
+/// The embedded rules, with limits that a small organisation reaches.
+static RULES: LazyLock<Vec<Rule>> = LazyLock::new(|| {
+    let planner = Planner::new().unwrap();
+    let load = |(file, text): &(&str, &str)| {
+        let text = text.replace("at_least: 100", "at_least: 12");
+        rule::load(file, &text, &planner).unwrap()
+    };
+    embedded::RULES.iter().map(load).collect()
+});
+
+/// Lines and networks of an organisation that is attacked much.
+static ORGANISATION: LazyLock<(Vec<String>, String)> = LazyLock::new(|| {
+    let attacks = Attacks {
+        takeovers: 300.0,
+        stolen_sessions: 100.0,
+        bulk_downloads: 100.0,
+        slack_anomalies: 100.0,
+        at_least_one: true,
+    };
+    let plan = Plan { attacks, ..Plan::new(60, 9, 5) };
+    let (mut events, mut networks) = (Vec::new(), Vec::new());
+    simulate::write(&plan, &mut events, &mut networks, &mut Vec::new(), &mut |_| ()).unwrap();
+    let lines = String::from_utf8(events).unwrap().lines().map(str::to_owned).collect();
+    (lines, String::from_utf8(networks).unwrap())
+});
+
+/// The records of these files, one JSON object a line.
+fn records(files: &[Vec<String>], resources: Resources) -> String {
+    let mut networks = Networks::new();
+    networks.add_csv("networks.csv", ORGANISATION.1.as_bytes()).unwrap();
+    let job = Job { rules: &RULES, enricher: Arc::new(Enricher::new(networks)), resources };
+    let input = |lines: &Vec<String>| Input {
+        name: "test".to_owned(),
+        reader: Box::new(Cursor::new(lines.join("\n").into_bytes())),
+    };
+    let outcome =
+        pipeline::detect(files.iter().map(input).collect(), &job, &mut |_| Ok(())).unwrap();
+    assert_eq!(outcome.rejects, 0);
+    let record = |anomaly| serde_json::to_string(anomaly).unwrap() + "\n";
+    outcome.anomalies.iter().map(record).collect()
+}
+
+const WHOLE: Resources = Resources { threads: 2, memory_bytes: 1 << 30 };
+
+static EXPECTED: LazyLock<String> =
+    LazyLock::new(|| records(std::slice::from_ref(&ORGANISATION.0), WHOLE));
+
+#[test]
+fn every_rule_finds_something() {
+    for rule in RULES.iter() {
+        let found = EXPECTED.matches(&format!("\"rule\":\"{}\"", rule.name)).count();
+        assert!(found > 5, "{}: {found}", rule.name);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 12, max_shrink_iters: 20, ..ProptestConfig::default() })]
+
+    #[test]
+    fn nothing_but_the_events_counts(
+        order in Just((0..ORGANISATION.0.len()).collect::<Vec<_>>()).prop_shuffle(),
+        is_shuffled in any::<bool>(),
+        copies in prop::collection::vec(0..ORGANISATION.0.len(), 0..50),
+        pieces in 1..5_usize,
+        threads in 1..5_usize,
+        memory_bytes in prop::sample::select(vec![1_usize << 20, 1 << 30]),
+    ) {
+        let lines = &ORGANISATION.0;
+        let mut shuffled: Vec<String> = if is_shuffled {
+            order.iter().map(|at| lines[*at].clone()).collect()
+        } else {
+            lines.clone()
+        };
+        shuffled.extend(copies.iter().map(|at| lines[*at].clone()));
+        let size = shuffled.len().div_ceil(pieces);
+        let files: Vec<Vec<String>> = shuffled.chunks(size).map(<[String]>::to_vec).collect();
+        let found = records(&files, Resources { threads, memory_bytes });
+        prop_assert_eq!(&found, &*EXPECTED);
+    }
+}

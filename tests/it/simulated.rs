@@ -1,0 +1,73 @@
+//! What the labels of a simulated organisation name is found, and not much else.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fs;
+
+use serde_json::Value;
+
+use super::{Folder, anomalies, gridwatch};
+
+fn lines(path: &str) -> Vec<Value> {
+    let text = fs::read_to_string(path).unwrap();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[test]
+fn attacks_are_found_and_quiet_people_are_left_alone() {
+    let folder = Folder::with(&[]);
+    let out = folder.path("org");
+    let ran = gridwatch(&["generate", "--users", "400", "--days", "12", "--seed", "3", "--out", &out], b"");
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    let (events, networks) = (folder.path("org/events.ndjson"), folder.path("org/networks.csv"));
+    let ran = gridwatch(&["detect", "--networks", &networks, &events], b"");
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    let found = anomalies(&ran.out);
+    let mut of_event: HashMap<&str, HashSet<&str>> = HashMap::new();
+    for anomaly in &found {
+        for event in anomaly["events"].as_array().unwrap() {
+            let rules = of_event.entry(event.as_str().unwrap()).or_default();
+            rules.insert(anomaly["rule"].as_str().unwrap());
+        }
+    }
+    let mut missed: Vec<String> = Vec::new();
+    let labels = lines(&folder.path("org/labels.ndjson"));
+    assert!(labels.len() >= 6);
+    for label in &labels {
+        let ids: Vec<&str> = label["event_ids"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
+        for rule in label["rules"].as_array().unwrap().iter().filter_map(Value::as_str) {
+            let is_found = ids.iter().any(|id| of_event.get(id).is_some_and(|rules| rules.contains(rule)));
+            if !is_found {
+                missed.push(format!("{} by {rule}", label["attack"]));
+            }
+        }
+    }
+    // Same-country journeys cannot all be told from a detour of traffic.
+    missed.retain(|missed| !missed.contains("travel_far_city"));
+    assert!(missed.is_empty(), "{missed:?}");
+    let attacked: HashSet<&str> = labels.iter().filter_map(|label| label["user"].as_str()).collect();
+    let mut alarms: BTreeMap<(&str, &str), usize> = BTreeMap::new();
+    for anomaly in &found {
+        if !attacked.contains(anomaly["actor"]["id"].as_str().unwrap()) {
+            let (rule, level) = (anomaly["rule"].as_str().unwrap(), anomaly["level"].as_str().unwrap());
+            *alarms.entry((rule, level)).or_default() += 1;
+        }
+    }
+    // 400 people for 12 days: 4.8 thousand person-days.
+    let high = alarms.get(&("travel_impossible", "high")).copied().unwrap_or_default();
+    assert!(high <= 10, "{alarms:?}");
+    assert_eq!(alarms.get(&("file_bulk_download", "high")), None, "{alarms:?}");
+}
+
+#[test]
+fn equal_arguments_give_equal_files() {
+    let folder = Folder::with(&[]);
+    for out in ["a", "b"] {
+        let path = folder.path(out);
+        let ran = gridwatch(&["generate", "--users", "30", "--days", "2", "--seed", "9", "--out", &path], b"");
+        assert_eq!(ran.code, Some(0), "{}", ran.err);
+    }
+    for file in ["events.ndjson", "networks.csv", "labels.ndjson"] {
+        let read = |out: &str| fs::read(folder.path(&format!("{out}/{file}"))).unwrap();
+        assert!(read("a") == read("b"), "{file}");
+    }
+}
