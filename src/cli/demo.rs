@@ -61,6 +61,7 @@ impl Demo {
         format::write(&outcome.anomalies, Format::Table, &mut out).map_err(Failure::io)?;
         detect::summary(&outcome, &rules, watch.elapsed().as_secs_f64(), true)
             .map_err(Failure::io)?;
+        detect::failures(&outcome)?;
         say(
             "On your own log: gridwatch detect --networks networks.csv audit-log.ndjson".to_owned(),
         )?;

@@ -1,5 +1,5 @@
 use std::collections::BTreeMap;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -86,10 +86,10 @@ impl Detect {
         let rules = rules::select(rules::with_embedded(&self.rules)?, &self.only)?;
         let networks = self.networks.load()?;
         let has_networks = !networks.is_empty();
-        let mut rejects = Rejects::open(self.rejects.as_ref())?;
         let read = Arc::new(AtomicU64::new(0));
         let files = self.files();
         let inputs = open(&files, &read)?;
+        let mut rejects = Rejects::open(self.rejects.as_ref(), &files)?;
         let watch = Stopwatch::start();
         let progress = (!self.quiet).then(|| Progress::follow(&read, total(&files)));
         let job = Job {
@@ -101,11 +101,21 @@ impl Detect {
         drop(progress);
         let outcome = outcome.map_err(failure)?;
         rejects.flush()?;
+        let is_bad = |anomaly: &Anomaly| self.fail_on.is_some_and(|level| anomaly.level >= level);
+        let end = if outcome.anomalies.iter().any(is_bad) {
+            End::Bad
+        } else {
+            End::Good
+        };
         let format = self
             .format
             .unwrap_or(Format::default_for(io::stdout().is_terminal()));
         let mut out = BufWriter::new(io::stdout().lock());
-        format::write(&outcome.anomalies, format, &mut out).map_err(Failure::io)?;
+        match format::write(&outcome.anomalies, format, &mut out) {
+            // Whoever reads has seen enough.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(end),
+            written => written.map_err(Failure::io)?,
+        }
         if !self.quiet {
             summary(
                 &outcome,
@@ -115,12 +125,8 @@ impl Detect {
             )
             .map_err(Failure::io)?;
         }
-        let is_bad = |anomaly: &Anomaly| self.fail_on.is_some_and(|level| anomaly.level >= level);
-        Ok(if outcome.anomalies.iter().any(is_bad) {
-            End::Bad
-        } else {
-            End::Good
-        })
+        failures(&outcome)?;
+        Ok(end)
     }
 
     fn files(&self) -> Vec<String> {
@@ -177,14 +183,23 @@ pub(super) fn failure(error: pipeline::Error) -> Failure {
 struct Rejects(Option<BufWriter<File>>);
 
 impl Rejects {
-    fn open(path: Option<&PathBuf>) -> Result<Self, Failure> {
-        let file = path.map(|path| {
-            let file = File::create(path);
-            file.with_context(|| format!("cannot write rejects to {}", path.display()))
-        });
-        Ok(Self(
-            file.transpose().map_err(Failure::io)?.map(BufWriter::new),
-        ))
+    /// Creates the file, which must not be one of the inputs.
+    fn open(path: Option<&PathBuf>, inputs: &[String]) -> Result<Self, Failure> {
+        let Some(path) = path else {
+            return Ok(Self(None));
+        };
+        let name = path.display();
+        let is_input = |input: &String| {
+            let (a, b) = (fs::canonicalize(input), fs::canonicalize(path));
+            a.is_ok_and(|a| b.is_ok_and(|b| a == b))
+        };
+        if inputs.iter().any(is_input) {
+            return Err(Failure::usage(anyhow!(
+                "--rejects {name} is an input; name another file"
+            )));
+        }
+        let file = File::create(path).with_context(|| format!("cannot write rejects to {name}"));
+        Ok(Self(Some(BufWriter::new(file.map_err(Failure::io)?))))
     }
 
     fn write(&mut self, reject: &Reject) -> io::Result<()> {
@@ -201,6 +216,20 @@ impl Rejects {
             .map_or(Ok(()), Write::flush)
             .map_err(Failure::io)
     }
+}
+
+/// Fails if a rule could not be run to its end.
+pub(super) fn failures(outcome: &Outcome) -> Result<(), Failure> {
+    if outcome.failures.is_empty() {
+        return Ok(());
+    }
+    let lines = outcome
+        .failures
+        .iter()
+        .map(|(rule, reason)| format!("rule {rule}: {reason}"));
+    Err(Failure::internal(anyhow!(
+        lines.collect::<Vec<_>>().join("\n")
+    )))
 }
 
 /// The closing lines for people.

@@ -69,7 +69,7 @@ fn table(anomalies: &[Anomaly]) -> Table {
             place(anomaly),
             why(anomaly),
         ];
-        table.add_row(row.map(|text| printable(text.trim())));
+        table.add_row(row.map(|text| text.trim().to_owned()));
     }
     table
 }
@@ -81,18 +81,14 @@ fn who(anomaly: &Anomaly) -> String {
         .as_ref()
         .or(actor.name.as_ref())
         .or(actor.id.as_ref());
-    name.or(anomaly.key.as_ref()).cloned().unwrap_or_default()
+    printable(name.or(anomaly.key.as_ref()).map_or("", String::as_str))
 }
 
 fn place(anomaly: &Anomaly) -> String {
     let context = &anomaly.context;
     let parts = [&context.ip, &context.city, &context.country];
-    parts
-        .into_iter()
-        .flatten()
-        .map(String::as_str)
-        .collect::<Vec<_>>()
-        .join(", ")
+    let parts = parts.into_iter().flatten().map(String::as_str);
+    printable(&parts.collect::<Vec<_>>().join(", "))
 }
 
 /// Each condition with what was observed.
@@ -102,7 +98,11 @@ fn why(anomaly: &Anomaly) -> String {
             Value::Null | Value::Bool(true) => String::new(),
             limit => format!(" (limit {})", plain(limit)),
         };
-        format!("{}: {}{limit}", part.condition, plain(&part.observed))
+        printable(&format!(
+            "{}: {}{limit}",
+            part.condition,
+            plain(&part.observed)
+        ))
     });
     lines.collect::<Vec<_>>().join("\n")
 }
@@ -114,7 +114,7 @@ fn plain(value: &Value) -> String {
 }
 
 fn csv(anomalies: &[Anomaly], out: &mut dyn Write) -> io::Result<()> {
-    let mut writer = csv::Writer::from_writer(out);
+    let mut writer = csv::Writer::from_writer(Vec::new());
     writer.write_record([
         "id",
         "rule",
@@ -183,7 +183,11 @@ fn csv(anomalies: &[Anomaly], out: &mut dyn Write) -> io::Result<()> {
             anomaly.events.join(" "),
             anomaly.tags.join(" "),
         ];
-        writer.write_record(row.iter().map(|text| cell(text)))?;
+        writer.write_record(row.iter().map(|text| printable(&cell(text))))?;
     }
-    writer.flush()
+    // In memory first: the writer of CSV hides why its output failed.
+    let text = writer
+        .into_inner()
+        .map_err(|error| io::Error::other(error.to_string()))?;
+    out.write_all(&text)
 }

@@ -104,8 +104,10 @@ pub fn main() -> ExitCode {
         Ok(End::Bad) => ExitCode::from(1),
         Err(failure) if failure.is_closed_pipe() => ExitCode::SUCCESS,
         Err(failure) => {
-            let text = show::printable(&format!("{:#}", failure.error));
-            let _ = writeln!(io::stderr(), "gridwatch: {text}");
+            for line in format!("{:#}", failure.error).lines() {
+                // Nowhere else to tell.
+                let _ = writeln!(io::stderr(), "gridwatch: {}", show::printable(line));
+            }
             ExitCode::from(failure.code)
         }
     }

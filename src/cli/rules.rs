@@ -81,8 +81,8 @@ impl Rules {
     }
 }
 
-/// The embedded rules and those of the paths, of which a later one takes the place of an earlier
-/// one of the same name.
+/// The embedded rules and those of the paths, which take the place of embedded ones of the same
+/// name.
 pub(super) fn with_embedded(paths: &[PathBuf]) -> Result<Vec<Rule>, Failure> {
     let mut rules: Vec<Rule> = valid(load(&[])?)?;
     if paths.is_empty() {
@@ -96,7 +96,12 @@ pub(super) fn with_embedded(paths: &[PathBuf]) -> Result<Vec<Rule>, Failure> {
         }
     }
     rules.sort_by(|a, b| a.name.cmp(&b.name));
-    Ok(rules)
+    let problems = twice(&rules);
+    valid(Loaded {
+        files: rules.len(),
+        rules,
+        problems,
+    })
 }
 
 /// Just the rules of these names; all if there are none.
@@ -141,10 +146,10 @@ fn valid(loaded: Loaded) -> Result<Vec<Rule>, Failure> {
 /// Loads the rules of the paths, or without any the embedded ones, with all their problems.
 fn load(paths: &[PathBuf]) -> Result<Loaded, Failure> {
     let planner = Planner::new().map_err(Failure::internal)?;
-    let texts = if paths.is_empty() {
+    let texts: Vec<(String, io::Result<String>)> = if paths.is_empty() {
         let embedded = embedded::RULES.iter();
         embedded
-            .map(|(file, text)| ((*file).to_owned(), (*text).to_owned()))
+            .map(|(file, text)| ((*file).to_owned(), Ok((*text).to_owned())))
             .collect()
     } else {
         read(paths)?
@@ -155,13 +160,53 @@ fn load(paths: &[PathBuf]) -> Result<Loaded, Failure> {
         files: texts.len(),
     };
     for (file, text) in &texts {
+        let text = match text {
+            Ok(text) => text,
+            Err(error) => {
+                let message = format!("cannot be read: {error}");
+                loaded.problems.push(Problem {
+                    file: file.clone(),
+                    line: 1,
+                    column: 1,
+                    message,
+                });
+                continue;
+            }
+        };
         match rule::load(file, text, &planner) {
-            Ok(rule) => loaded.rules.push(rule),
+            Ok(rule) => {
+                loaded.problems.extend(networks_of_tests(&rule));
+                loaded.rules.push(rule);
+            }
             Err(problems) => loaded.problems.extend(problems),
         }
     }
     loaded.problems.extend(twice(&loaded.rules));
     Ok(loaded)
+}
+
+/// What is wrong with the network data of a rule's tests.
+fn networks_of_tests(rule: &Rule) -> Vec<Problem> {
+    let read = |test: &Test| {
+        let name = format!("networks of `{}`", test.name);
+        Networks::new()
+            .add_csv(&name, test.networks.as_bytes())
+            .err()
+    };
+    let tests = rule
+        .tests
+        .iter()
+        .filter(|test| !test.networks.trim().is_empty());
+    let problem = |message: String| Problem {
+        file: rule.file.clone(),
+        line: 1,
+        column: 1,
+        message,
+    };
+    tests
+        .filter_map(read)
+        .map(|error| problem(error.to_string()))
+        .collect()
 }
 
 /// Names and ids that two of the rules share.
@@ -184,7 +229,7 @@ fn twice(rules: &[Rule]) -> Vec<Problem> {
 }
 
 /// Path and text of every rule file.
-fn read(paths: &[PathBuf]) -> Result<Vec<(String, String)>, Failure> {
+fn read(paths: &[PathBuf]) -> Result<Vec<(String, io::Result<String>)>, Failure> {
     let mut files = Vec::new();
     for path in paths {
         let before = files.len();
@@ -194,12 +239,11 @@ fn read(paths: &[PathBuf]) -> Result<Vec<(String, String)>, Failure> {
             return Err(Failure::usage(error));
         }
     }
-    let text = |path: PathBuf| {
-        let text =
-            fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()));
-        Ok((path.display().to_string(), text.map_err(Failure::io)?))
-    };
-    files.into_iter().map(text).collect()
+    files.dedup();
+    Ok(files
+        .into_iter()
+        .map(|path| (path.display().to_string(), fs::read_to_string(path)))
+        .collect())
 }
 
 /// The rule files at a path, in the order of their names; a file that is named is one whatever it
@@ -338,7 +382,10 @@ fn try_out(rule: &Rule, test: &Test) -> Result<Result<(), String>, Failure> {
     let outcome = outcome.map_err(detect::failure)?;
     Ok(match rejects.first() {
         Some(reason) => Err(format!("an event is none: {reason}")),
-        None => test.compare(&outcome.anomalies),
+        None => match outcome.failures.first() {
+            Some((_, reason)) => Err(reason.clone()),
+            None => test.compare(&outcome.anomalies),
+        },
     })
 }
 

@@ -3,11 +3,11 @@
 use std::fmt::Write;
 
 /// The text with control characters, and those that turn the direction of writing or are invisible,
-/// written as `\u{…}`: names and agents come from whoever is being watched. Line feeds are kept.
+/// written as `\u{…}`: names and agents come from whoever is being watched.
 pub(super) fn printable(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for c in text.chars() {
-        if c != '\n' && is_hidden(c) {
+        if is_hidden(c) {
             // Writing to a string cannot fail.
             let _ = write!(shown, "\\u{{{:x}}}", u32::from(c));
         } else {
@@ -62,7 +62,7 @@ mod tests {
     fn nothing_reaches_the_terminal_as_a_command() {
         assert_eq!(
             printable("a\u{1b}[2Jb\r\u{202e}c\nd"),
-            "a\\u{1b}[2Jb\\u{d}\\u{202e}c\nd"
+            "a\\u{1b}[2Jb\\u{d}\\u{202e}c\\u{a}d"
         );
         assert_eq!(printable("Żółć 日本"), "Żółć 日本");
     }

@@ -6,7 +6,7 @@ use arrow::array::RecordBatch;
 use datafusion::execution::memory_pool::{FairSpillPool, MemoryPool, UnboundedMemoryPool};
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::prelude::SessionContext;
-use futures::future;
+use futures::{StreamExt, stream};
 
 use super::finding::{self, Finding};
 use super::table::Events;
@@ -22,45 +22,55 @@ pub struct Resources {
     pub memory_bytes: usize,
 }
 
-/// Runs the programs over the log; gives the findings of each, in canonical order.
+/// What became of one program.
+pub type Ran = Result<Vec<Finding>, Error>;
+
+/// Runs the programs over the log; gives the findings of each, in canonical order. A program that
+/// fails, by a division by zero for instance, does not keep the others from running.
 ///
 /// # Errors
-/// [`Error::Failed`] when the log cannot be read or memory does not suffice, [`Error::Refused`]
-/// when a program does what only shows at run time, such as a division by zero.
-pub fn run(
-    log: &Arc<Log>,
-    programs: &[&Program],
-    resources: Resources,
-) -> Result<Vec<Vec<Finding>>, Error> {
+/// [`Error::Failed`] when DataFusion or its threads cannot be set up.
+pub fn run(log: &Arc<Log>, programs: &[&Program], resources: Resources) -> Result<Vec<Ran>, Error> {
+    let threads = resources.threads.max(1);
     let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(resources.threads.max(1))
+        .worker_threads(threads)
         .build()
         .map_err(|error| Error::Failed(format!("no threads: {error}")))?;
-    // Views into shared chunks count once for each batch that holds them, so a log in memory seems
-    // many times its size; what sorting adds to it is small.
-    let pool: Arc<dyn MemoryPool> = if log.is_on_disk() {
-        Arc::new(FairSpillPool::new(resources.memory_bytes))
-    } else {
-        Arc::new(UnboundedMemoryPool::default())
-    };
     let environment = RuntimeEnvBuilder::new()
-        .with_memory_pool(pool)
+        .with_memory_pool(pool(log, resources))
         .build_arc()
         .map_err(|error| failed(&error))?;
     let table = Arc::new(Events::over(Arc::clone(log)));
-    let context = session::context(table, resources.threads.max(1), environment)
-        .map_err(|error| failed(&error))?;
-    runtime.block_on(async {
-        let tasks = programs.iter().map(|program| {
-            let (context, program) = (context.clone(), Program::clone(program));
-            tokio::spawn(async move { findings(&context, &program).await })
-        });
-        let mut all = Vec::with_capacity(programs.len());
-        for joined in future::join_all(tasks).await {
-            all.push(joined.map_err(|error| Error::Failed(error.to_string()))??);
+    let context = session::context(table, threads, environment).map_err(|error| failed(&error))?;
+    // On disk one after the other, so that each has all of the memory for its sorts.
+    let at_once = if log.is_on_disk() {
+        1
+    } else {
+        programs.len().max(1)
+    };
+    let tasks = programs.iter().map(|program| {
+        let (context, program) = (context.clone(), Program::clone(program));
+        async move {
+            let task = tokio::spawn(async move { findings(&context, &program).await });
+            task.await
+                .unwrap_or_else(|error| Err(Error::Failed(error.to_string())))
         }
-        Ok(all)
-    })
+    });
+    Ok(runtime.block_on(stream::iter(tasks).buffered(at_once).collect()))
+}
+
+/// The memory that sorts may use before they spill.
+fn pool(log: &Log, resources: Resources) -> Arc<dyn MemoryPool> {
+    /// What one sort reserves to merge what it spilled, for each thread, with room to work.
+    const LEAST_BYTES: usize = 64 << 20;
+    if log.is_on_disk() {
+        let least = resources.threads.max(1) * LEAST_BYTES;
+        Arc::new(FairSpillPool::new(resources.memory_bytes.max(least)))
+    } else {
+        // Views into shared chunks count once for each batch that holds them, so a log in memory
+        // seems many times its size; what sorting adds to it is small.
+        Arc::new(UnboundedMemoryPool::default())
+    }
 }
 
 async fn findings(context: &SessionContext, program: &Program) -> Result<Vec<Finding>, Error> {

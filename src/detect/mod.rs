@@ -28,6 +28,8 @@ pub mod column {
     pub const REASON: &str = "reason";
     /// What a keyed function found, as JSON: see [`super::function::Found`].
     pub const FINDING: &str = "finding";
+    /// What a kind of ours measured.
+    pub const OBSERVED: &str = "observed";
     /// The number of a match within its suppression period; only the first stands.
     pub const STANDING: &str = "standing";
 

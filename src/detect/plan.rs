@@ -3,6 +3,8 @@
 //! A rule is one SELECT of projections, filters and windows over `events`. All else is refused with
 //! the reason and the remedy; nothing is approximated.
 
+mod window;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -18,7 +20,7 @@ use super::table::Events;
 use super::{Error, Program, column, session};
 use crate::event::schema::{Column, ColumnSet};
 
-/// Plans rules against the table's columns, without any event.
+/// Plans rules against the table's columns, and tries them on two made-up events.
 pub struct Planner {
     context: SessionContext,
     runtime: tokio::runtime::Runtime,
@@ -28,7 +30,7 @@ impl Planner {
     /// # Errors
     /// When DataFusion or the thread that it needs cannot be set up.
     pub fn new() -> Result<Self, Error> {
-        let table = Arc::new(Events::none());
+        let table = Arc::new(Events::sample());
         let context = session::context(table, 1, Arc::new(RuntimeEnv::default()));
         let runtime = tokio::runtime::Builder::new_current_thread().build();
         Ok(Self {
@@ -53,6 +55,10 @@ impl Planner {
                 )));
             }
         }
+        for field in plan.schema().fields() {
+            check_type(field.name(), field.data_type())?;
+        }
+        self.try_out(plan.clone())?;
         let mut columns = self.columns_read(plan)?;
         if let Some(members) = &program.members {
             columns = columns.union(self.columns_read(self.plan(&members.sql)?)?);
@@ -95,7 +101,35 @@ impl Planner {
     /// [`Error::Refused`] with what is wrong with it.
     pub fn expression(&self, expression: &str, relation: &str) -> Result<DataType, Error> {
         let plan = self.plan(&format!("SELECT {expression} AS value FROM {relation}"))?;
-        Ok(plan.schema().field(0).data_type().clone())
+        let mut has_window = false;
+        let walked = plan.apply(|node| {
+            has_window |= matches!(node, LogicalPlan::Window(_));
+            Ok(TreeNodeRecursion::Continue)
+        });
+        walked.map_err(|error| Error::Failed(error.to_string()))?;
+        if has_window {
+            return Err(refused(
+                "a window has no place here: use kind: sql".to_owned(),
+            ));
+        }
+        let data_type = plan.schema().field(0).data_type().clone();
+        self.try_out(plan)?;
+        Ok(data_type)
+    }
+
+    /// Runs the plan on the made-up events: much shows only then.
+    fn try_out(&self, plan: LogicalPlan) -> Result<(), Error> {
+        let run = async {
+            self.context
+                .execute_logical_plan(plan)
+                .await?
+                .collect()
+                .await
+        };
+        let tried = self.runtime.block_on(run);
+        tried
+            .map(drop)
+            .map_err(|error| refused(self.explain(&error)))
     }
 
     fn plan(&self, sql: &str) -> Result<LogicalPlan, Error> {
@@ -106,7 +140,21 @@ impl Planner {
         options()
             .verify_plan(&plan)
             .map_err(|_| refused("only SELECT is allowed".to_owned()))?;
+        if plan
+            .get_parameter_names()
+            .is_ok_and(|names| !names.is_empty())
+        {
+            return Err(refused(
+                "a rule has no parameters such as $1: write the value".to_owned(),
+            ));
+        }
         check_nodes(&plan)?;
+        let state = self.context.state();
+        let analyzed =
+            state
+                .analyzer()
+                .execute_and_check(plan.clone(), state.config_options(), |_, _| {});
+        check_windows(&analyzed.map_err(|error| refused(self.explain(&error)))?)?;
         Ok(plan)
     }
 
@@ -131,7 +179,7 @@ impl Planner {
 
     /// DataFusion's message, shortened to what a rule's author can use.
     fn explain(&self, error: &DataFusionError) -> String {
-        let text = error.strip_backtrace();
+        let text = error.find_root().strip_backtrace();
         let text = text.lines().next().unwrap_or_default();
         if let Some((_, rest)) = text.split_once("Invalid function '") {
             let name = rest.split('\'').next().unwrap_or_default();
@@ -213,6 +261,44 @@ fn check_nodes(plan: &LogicalPlan) -> Result<(), Error> {
     Ok(())
 }
 
+/// Every window looks back, in one order.
+fn check_windows(plan: &LogicalPlan) -> Result<(), Error> {
+    let mut found: Option<String> = None;
+    let walked = plan.apply(|node| {
+        node.apply_expressions(|expression| {
+            expression.apply(|part| {
+                if let Expr::WindowFunction(window) = part {
+                    found = found.take().or_else(|| window::offence(window));
+                }
+                Ok(TreeNodeRecursion::Continue)
+            })
+        })
+    });
+    walked.map_err(|error| Error::Failed(error.to_string()))?;
+    match found {
+        Some(offence) => Err(refused(format!("a rule may not use {offence}"))),
+        None => Ok(()),
+    }
+}
+
+/// What a result column may be.
+fn check_type(name: &str, data_type: &DataType) -> Result<(), Error> {
+    let is_text = match data_type {
+        DataType::Dictionary(_, values) => values.is_string(),
+        other => other.is_string(),
+    };
+    let is_time = matches!(data_type, DataType::Timestamp(..));
+    let wanted = match name {
+        column::EVENT_ID | column::LEVEL | column::REASON | column::FINDING if !is_text => "text",
+        column::EVENT_TIME | column::ORDER_TIME if !is_time => "a time",
+        _ if data_type.is_nested() => "one value: use json_get_str, json_get_int or json_get_float",
+        _ => return Ok(()),
+    };
+    Err(refused(format!(
+        "column `{name}` is {data_type}, and it must be {wanted}"
+    )))
+}
+
 /// Why the node is not allowed, with the remedy.
 fn offence(node: &LogicalPlan) -> Option<&'static str> {
     match node {
@@ -224,6 +310,9 @@ fn offence(node: &LogicalPlan) -> Option<&'static str> {
         LogicalPlan::Aggregate(_) => {
             Some("GROUP BY or an aggregate without OVER: write it as a window, count(*) OVER (…)")
         }
+        LogicalPlan::Distinct(distinct) if matches!(**distinct.input(), LogicalPlan::Union(_)) => {
+            offence(distinct.input())
+        }
         LogicalPlan::Distinct(_) => Some("DISTINCT: keep the first row, row_number() OVER (…) = 1"),
         LogicalPlan::Sort(_) => Some("ORDER BY at the end: findings come in the order of time"),
         LogicalPlan::Limit(_) => Some("LIMIT: use `suppress`, or row_number() OVER (…) <= n"),
@@ -233,7 +322,7 @@ fn offence(node: &LogicalPlan) -> Option<&'static str> {
         LogicalPlan::Values(_) | LogicalPlan::EmptyRelation(_) => {
             Some("rows that are not events: add FROM events")
         }
-        LogicalPlan::Unnest(_) => Some("unnest: read one element with json_get(details, …)"),
+        LogicalPlan::Unnest(_) => Some("unnest: read one element with json_get_str(details, …)"),
         LogicalPlan::RecursiveQuery(_) => Some("a recursive query"),
         _ => Some("anything but one SELECT over `events`"),
     }

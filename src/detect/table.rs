@@ -2,9 +2,12 @@
 
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
-use arrow::compute::SortOptions;
-use arrow::datatypes::SchemaRef;
+use arrow::array::{
+    ArrayRef, BooleanArray, Float64Array, Int64Array, RecordBatch, StringArray, new_null_array,
+};
+use arrow::compute::{SortOptions, cast, concat};
+use arrow::datatypes::{DataType, FieldRef, SchemaRef};
+use arrow::error::ArrowError;
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::datasource::TableType;
@@ -18,31 +21,64 @@ use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::streaming::{PartitionStream, StreamingTableExec};
 use futures::stream;
 
-use crate::event::order::{Log, Part};
+use crate::event::order::{Collector, Log, Part};
 use crate::event::schema::{Column, ColumnSet};
 
 /// All columns stand in its schema; a query may read those that the log holds.
 #[derive(Debug)]
 pub(super) struct Events {
     schema: SchemaRef,
-    log: Option<Arc<Log>>,
+    log: Arc<Log>,
 }
 
 impl Events {
     pub fn over(log: Arc<Log>) -> Self {
         Self {
             schema: ColumnSet::all().schema(),
-            log: Some(log),
+            log,
         }
     }
 
-    /// A table without rows, to plan with.
-    pub fn none() -> Self {
-        Self {
-            schema: ColumnSet::all().schema(),
-            log: None,
+    /// A table of two made-up events, one with all columns and one with few, to try plans on.
+    pub fn sample() -> Self {
+        let schema = ColumnSet::all().schema();
+        let columns = schema.fields().iter().map(sample);
+        let log = columns
+            .collect::<Result<Vec<_>, ArrowError>>()
+            .and_then(|columns| RecordBatch::try_new(Arc::clone(&schema), columns))
+            .map_err(std::io::Error::other)
+            .and_then(|batch| {
+                let mut collector = Collector::new(ColumnSet::all(), usize::MAX);
+                collector.push(batch)?;
+                collector.finish()
+            });
+        match log {
+            Ok(log) => Self::over(Arc::new(log)),
+            // The columns are made to fit the schema, and nothing is written.
+            Err(error) => unreachable!("made-up events do not fit their schema: {error}"),
         }
     }
+}
+
+/// A value of the column, and NULL where that may be.
+fn sample(field: &FieldRef) -> Result<ArrayRef, ArrowError> {
+    let first: ArrayRef = match field.data_type() {
+        DataType::Boolean => Arc::new(BooleanArray::from(vec![true])),
+        DataType::Timestamp(..) => Arc::new(Int64Array::from(vec![0])),
+        DataType::Int64 => Arc::new(Int64Array::from(vec![64_500])),
+        DataType::Float64 => Arc::new(Float64Array::from(vec![0.5])),
+        _ if field.name() == Column::Details.name() => Arc::new(StringArray::from(vec!["{}"])),
+        _ => Arc::new(StringArray::from(vec!["a"])),
+    };
+    let first = cast(&first, field.data_type())?;
+    let second = if field.is_nullable() {
+        new_null_array(field.data_type(), 1)
+    } else if field.name() == Column::EventId.name() {
+        cast(&StringArray::from(vec!["b"]), field.data_type())?
+    } else {
+        Arc::clone(&first)
+    };
+    concat(&[&first, &second])
 }
 
 #[async_trait]
@@ -67,15 +103,10 @@ impl TableProvider for Events {
             None => Arc::clone(&self.schema),
         };
         let partitions = state.config().target_partitions().max(1);
-        let parts = match &self.log {
-            Some(log) => log.parts(partitions).into_iter().map(Some).collect(),
-            None => vec![None; partitions],
-        };
-        let streams = parts.into_iter().map(|part| -> Arc<dyn PartitionStream> {
-            Arc::new(Stream {
-                schema: Arc::clone(&schema),
-                log: self.log.clone().zip(part),
-            })
+        let parts = self.log.parts(partitions).into_iter();
+        let streams = parts.map(|part| -> Arc<dyn PartitionStream> {
+            let (schema, log) = (Arc::clone(&schema), Arc::clone(&self.log));
+            Arc::new(Stream { schema, log, part })
         });
         let order = self.order(&schema);
         let scan = StreamingTableExec::try_new(
@@ -102,7 +133,9 @@ impl Events {
     /// The order of every part, as far as the columns show it; `None` if it does not begin with the
     /// actor.
     fn order(&self, schema: &SchemaRef) -> Option<LexOrdering> {
-        self.log.as_ref().filter(|log| log.is_by_actor())?;
+        if !self.log.is_by_actor() {
+            return None;
+        }
         let order = [
             Column::ActorId,
             Column::OrderTime,
@@ -122,11 +155,12 @@ impl Events {
     }
 }
 
-/// One part of the log, or no rows.
+/// One part of the log.
 #[derive(Debug)]
 struct Stream {
     schema: SchemaRef,
-    log: Option<(Arc<Log>, Part)>,
+    log: Arc<Log>,
+    part: Part,
 }
 
 impl PartitionStream for Stream {
@@ -135,12 +169,15 @@ impl PartitionStream for Stream {
     }
 
     fn execute(&self, _: Arc<TaskContext>) -> SendableRecordBatchStream {
-        let schema = Arc::clone(&self.schema);
-        let mut rest = self.log.clone();
+        let (schema, log, mut part) = (
+            Arc::clone(&self.schema),
+            Arc::clone(&self.log),
+            self.part.clone(),
+        );
         let batches = std::iter::from_fn(move || {
-            let (log, part) = rest.as_mut()?;
+            let batch = log.next(&mut part)?;
             Some(
-                log.next(part)?
+                batch
                     .map_err(Into::into)
                     .and_then(|batch| project(&batch, &schema)),
             )

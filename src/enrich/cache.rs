@@ -6,9 +6,9 @@ use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 
 /// So many values are remembered; beyond that all are forgotten and looked up anew.
-const CAPACITY: usize = 1 << 20;
+const CAPACITY: usize = 1 << 18;
 /// Longer texts are not remembered: nobody honest sends them often.
-const LONGEST: usize = 2048;
+const LONGEST: usize = 512;
 
 /// Remembers a value for each text. Threads that ask at the same time may both compute it.
 pub(super) struct Cache<T>(RwLock<HashMap<Box<str>, Arc<T>, RandomState>>);

@@ -194,16 +194,10 @@ pub fn own_context(event: &Event<'_>) -> bool {
     action::own_context(
         event.action.get().and_then(action::find),
         &Evidence {
-            actor_type: event.actor.kind.get(),
+            actor_type: event.actor.kind_of_body(),
             actor_id: event.actor.body.id.get(),
             actor_email: event.actor.body.email.get(),
-            is_by_app: event
-                .context
-                .app
-                .id
-                .filled()
-                .or(event.context.app.name.filled())
-                .is_some(),
+            is_by_app: event.context.is_by_app,
             ip: event.context.ip.get(),
             is_by_agent: event.is_by_agent || event.context.is_by_agent,
             details: event.details,

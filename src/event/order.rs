@@ -22,7 +22,7 @@ use arrow::compute::interleave_record_batch;
 use arrow::datatypes::SchemaRef;
 
 use self::blocks::Blocks;
-use self::keys::Row;
+use self::keys::{Keys, Place, Row};
 use self::log::Stored;
 pub use self::log::{Log, Part};
 use self::table::Table;
@@ -114,11 +114,16 @@ impl Collector {
         self.held_bytes = 0;
         let batches = std::mem::take(&mut self.held);
         let order = keys::canonical(&batches, &mut self.duplicates);
-        let batches: Vec<&RecordBatch> = batches.iter().collect();
+        let lines: Vec<Keys<'_>> = batches.iter().map(Keys::of).collect();
+        let length = |place: &Place| lines[place.batch()].at(place.row()).raw.len();
+        let held: Vec<&RecordBatch> = batches.iter().collect();
         let mut run = Blocks::new()?;
-        for places in order.chunks(BLOCK_ROWS) {
-            let rows: Vec<(usize, usize)> = places.iter().map(|place| place.pair()).collect();
-            run.write(&interleave_record_batch(&batches, &rows).map_err(io::Error::other)?)?;
+        let mut rest = order.as_slice();
+        while !rest.is_empty() {
+            let (block, others) = rest.split_at(blocks::fitting(rest.iter().map(length)));
+            let rows: Vec<(usize, usize)> = block.iter().map(|place| place.pair()).collect();
+            run.write(&interleave_record_batch(&held, &rows).map_err(io::Error::other)?)?;
+            rest = others;
         }
         self.runs.push(run);
         Ok(())

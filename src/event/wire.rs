@@ -56,6 +56,13 @@ pub struct Party<'a> {
     pub body: Body<'a>,
 }
 
+impl Party<'_> {
+    /// The type, if the object is the one that it names.
+    pub fn kind_of_body(&self) -> Option<&str> {
+        self.kind.get().filter(|_| self.body.named_by_type)
+    }
+}
+
 /// What is read of the object inside an actor, an entity, a location or an app.
 #[derive(Debug, Default)]
 pub struct Body<'a> {
@@ -78,6 +85,8 @@ pub struct Context<'a> {
     pub ip: Text<'a>,
     pub session_id: Text<'a>,
     pub app: Body<'a>,
+    /// Whether there is an app at all, whatever is said of it.
+    pub is_by_app: bool,
     /// See [`Event::is_by_agent`].
     pub is_by_agent: bool,
 }
@@ -169,7 +178,11 @@ impl<'de> Fields<'de> for Context<'de> {
             "ua" => self.user_agent = map.next_value()?,
             "ip_address" => self.ip = map.next_value()?,
             "session_id" => self.session_id = map.next_value()?,
-            "app" => self.app = map.next_value()?,
+            "app" => {
+                let raw: &RawValue = map.next_value()?;
+                self.is_by_app = !matches!(raw.get(), "null" | "\"\"" | "false" | "{}" | "[]");
+                self.app = serde_json::from_str(raw.get()).unwrap_or_default();
+            }
             "acting_agent" => {
                 let raw: &RawValue = map.next_value()?;
                 self.is_by_agent = !matches!(raw.get(), "null" | "\"\"" | "false");

@@ -8,7 +8,6 @@
 //! Everything between is bounded: at most [`IN_FLIGHT`] chunks are under way, so a slow consumer
 //! slows the reader.
 
-use std::collections::HashMap;
 use std::io::{self, Read};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -57,6 +56,8 @@ pub struct Outcome {
     pub duplicates: Duplicates,
     /// Whether the log did not fit into memory.
     pub is_on_disk: bool,
+    /// Rules that could not be run to their end, each with the reason.
+    pub failures: Vec<(String, String)>,
 }
 
 /// Why a run ended early.
@@ -68,7 +69,7 @@ pub enum Error {
     Reject(io::Error),
     #[error("the temporary folder cannot be used: {0}; free some space, or set TMPDIR")]
     Spill(io::Error),
-    #[error("rules cannot be run: {0}")]
+    #[error("rules cannot be run")]
     Detect(#[from] crate::detect::Error),
 }
 
@@ -91,7 +92,18 @@ pub fn detect(
     outcome.duplicates = log.duplicates();
     outcome.is_on_disk = log.is_on_disk();
     let programs: Vec<_> = job.rules.iter().map(|rule| &rule.program).collect();
-    let findings = history::run(&log, &programs, job.resources)?;
+    let mut findings = Vec::with_capacity(job.rules.len());
+    for (rule, ran) in job
+        .rules
+        .iter()
+        .zip(history::run(&log, &programs, job.resources)?)
+    {
+        findings.push(ran.unwrap_or_else(|error| {
+            let name = format!("{} ({})", rule.name, rule.file);
+            outcome.failures.push((name, error.to_string()));
+            Vec::new()
+        }));
+    }
     outcome.anomalies = records(job, &log, findings)?;
     Ok(outcome)
 }
@@ -194,38 +206,49 @@ fn start(chunk: Chunk, enricher: &Arc<Enricher>, columns: ColumnSet) -> Receiver
 
 /// The records of all findings. Their triggering events are decoded once more, with all columns.
 fn records(job: &Job<'_>, log: &Log, findings: Vec<Vec<Finding>>) -> Result<Vec<Anomaly>, Error> {
-    let mut raw: HashMap<(i64, String), String> = HashMap::new();
-    for finding in findings.iter().flatten() {
-        let key = (finding.event_time, finding.event_id.clone());
-        if !raw.contains_key(&key) {
-            let line = log.raw(finding.order_time, finding.event_time, &finding.event_id);
-            raw.extend(line.map_err(Error::Spill)?.map(|line| (key, line)));
-        }
-    }
-    let (keys, lines): (Vec<_>, Vec<_>) = raw.into_iter().unzip();
-    let batch = decode::decode_raw(lines.iter().map(String::as_str), ColumnSet::all());
-    let batch = job.enricher.enrich(&batch, ColumnSet::all());
-    let rows: HashMap<(i64, String), usize> = keys.into_iter().zip(0..).collect();
-    let mut anomalies = Vec::new();
-    for (rule, findings) in job.rules.iter().zip(findings) {
-        for finding in findings {
-            let row = rows.get(&(finding.event_time, finding.event_id.clone()));
-            let trigger = row
-                .map(|row| Trigger::read(&batch, *row))
-                .unwrap_or_default();
-            anomalies.push((finding.event_time, rule.record(finding, trigger)));
-        }
-    }
-    anomalies.sort_by(|(a_time, a), (b_time, b)| {
-        let order = |time: &i64, anomaly: &Anomaly| {
-            (
-                *time,
-                anomaly.event_id.clone(),
-                anomaly.rule.clone(),
-                anomaly.id.clone(),
-            )
-        };
-        order(a_time, a).cmp(&order(b_time, b))
+    /// Triggering events that are in memory at once.
+    const AT_ONCE: usize = 1024;
+    let rules = job.rules.iter().zip(findings);
+    let mut found: Vec<(&Rule, Finding)> = rules
+        .flat_map(|(rule, findings)| findings.into_iter().map(move |f| (rule, f)))
+        .collect();
+    found.sort_by(|(a_rule, a), (b_rule, b)| {
+        let order = |finding: &Finding| (finding.order_time, finding.event_time);
+        let names = |finding: &Finding, rule: &Rule| (finding.event_id.clone(), rule.name.clone());
+        order(a)
+            .cmp(&order(b))
+            .then_with(|| names(a, a_rule).cmp(&names(b, b_rule)))
     });
-    Ok(anomalies.into_iter().map(|(_, anomaly)| anomaly).collect())
+    let mut anomalies = Vec::with_capacity(found.len());
+    let mut found = found.into_iter().peekable();
+    while found.peek().is_some() {
+        let some: Vec<(&Rule, Finding)> = found.by_ref().take(AT_ONCE).collect();
+        let triggers = triggers(job, log, some.iter().map(|(_, finding)| finding))?;
+        let pairs = some.into_iter().zip(triggers);
+        anomalies.extend(pairs.map(|((rule, finding), trigger)| rule.record(finding, trigger)));
+    }
+    Ok(anomalies)
+}
+
+/// The triggering events of the findings, in their order.
+fn triggers<'a>(
+    job: &Job<'_>,
+    log: &Log,
+    findings: impl Iterator<Item = &'a Finding>,
+) -> Result<Vec<Trigger>, Error> {
+    let names: Vec<_> = findings
+        .map(|f| (f.order_time, f.event_time, f.event_id.as_str()))
+        .collect();
+    let lines = log.raw(&names).map_err(Error::Spill)?;
+    let known = lines.iter().flatten().map(String::as_str);
+    let batch = decode::decode_raw(known, ColumnSet::all());
+    let batch = job.enricher.enrich(&batch, ColumnSet::all());
+    let mut rows = 0..batch.num_rows();
+    let trigger = |line: &Option<String>| {
+        // A rule may name an event that is not there; its record then has no more than the name.
+        let row = line.as_ref().and_then(|_| rows.next());
+        row.map(|row| Trigger::read(&batch, row))
+            .unwrap_or_default()
+    };
+    Ok(lines.iter().map(trigger).collect())
 }

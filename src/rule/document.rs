@@ -96,8 +96,13 @@ pub(super) fn read<T: DeserializeOwned>(file: &str, text: &str) -> (Option<T>, V
             Ok(document) => return (Some(document), problems),
             Err(error) => error,
         };
-        let location = error.location().unwrap_or(serde_saphyr::Location::UNKNOWN);
         let message = message(&error);
+        let follows = message.contains("missing field") || message.contains("unknown anchor");
+        if follows && !problems.is_empty() {
+            // Most likely only because of what was blanked out.
+            break;
+        }
+        let location = error.location().unwrap_or(serde_saphyr::Location::UNKNOWN);
         problems.push(Problem::at(file, location, message));
         if !blank(&mut lines, location.line() as usize) {
             break;

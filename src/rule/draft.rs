@@ -71,6 +71,26 @@ impl Common {
     }
 }
 
+/// Names that a rule cannot give to columns of its own.
+const RESERVED: [&str; 4] = [
+    column::LEVEL,
+    column::FINDING,
+    column::STANDING,
+    column::OBSERVED,
+];
+
+/// The most of a value that a problem quotes.
+const MOST_QUOTED: usize = 160;
+
+/// A value on one line, cut where it is long.
+pub(super) fn quoted(value: &str) -> String {
+    let line = value.split_whitespace().collect::<Vec<_>>().join(" ");
+    match line.char_indices().nth(MOST_QUOTED) {
+        Some((end, _)) => format!("{}…", &line[..end]),
+        None => line,
+    }
+}
+
 pub(super) struct Draft<'a> {
     pub planner: &'a Planner,
     pub file: &'a str,
@@ -78,6 +98,8 @@ pub(super) struct Draft<'a> {
     pub level: Level,
     /// Where `detect` stands.
     pub place: Location,
+    /// Whether all of the document could be read: what could not is not missing.
+    pub is_whole: bool,
     pub problems: Vec<Problem>,
 }
 
@@ -87,10 +109,17 @@ impl Draft<'_> {
             .push(Problem::at(self.file, location, message.into()));
     }
 
+    /// Something that ought to be there.
+    pub fn missing(&mut self, location: Location, message: impl Into<String>) {
+        if self.is_whole {
+            self.problem(location, message);
+        }
+    }
+
     /// A setting that the kind cannot do without.
     pub fn required<'s, T>(&mut self, name: &str, setting: Option<&'s T>) -> Option<&'s T> {
         if setting.is_none() {
-            self.problem(self.place, format!("`detect` needs `{name}`"));
+            self.missing(self.place, format!("`detect` needs `{name}`"));
         }
         setting
     }
@@ -110,7 +139,7 @@ impl Draft<'_> {
                 .map_err(|error| error.to_string())
         });
         checked
-            .map_err(|error| self.problem(text.referenced, format!("`{value}`: {error}")))
+            .map_err(|error| self.problem(text.referenced, format!("`{}`: {error}", quoted(value))))
             .ok()
     }
 
@@ -120,7 +149,7 @@ impl Draft<'_> {
         if kind == DataType::Boolean {
             return Some(sql);
         }
-        let value = text.value.trim();
+        let value = quoted(&text.value);
         self.problem(
             text.referenced,
             format!("`{value}` is {kind}, and a condition is wanted"),
@@ -192,7 +221,8 @@ impl Draft<'_> {
                     .chars()
                     .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
             let is_taken = Column::by_name(name).is_some()
-                || [column::LEVEL, column::FINDING, column::STANDING].contains(&name.as_str());
+                || RESERVED.contains(&name.as_str())
+                || expression::parse(name).is_err();
             if !is_word || is_taken {
                 let message = format!(
                     "`{name}` cannot be defined: take a new name of lower-case letters, digits and _"

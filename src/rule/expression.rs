@@ -6,12 +6,19 @@ use datafusion::sql::sqlparser::parser::Parser;
 use datafusion::sql::sqlparser::tokenizer::Token;
 use serde_json::Value;
 
+/// The longest expression; planning costs more than in proportion to its length.
+const MOST_BYTES: usize = 64 << 10;
+const MOST_WORDS: usize = 2000;
+
 /// The text as one whole expression: what follows it, or a comment, would change the query that it
 /// is put into.
 ///
 /// # Errors
 /// Why it is not one.
 pub(super) fn parse(text: &str) -> Result<Expr, String> {
+    if text.len() > MOST_BYTES || text.split_whitespace().count() > MOST_WORDS {
+        return Err("too long for one expression: write IN (…)".to_owned());
+    }
     let parser = Parser::new(&GenericDialect {}).try_with_sql(text);
     let mut parser = parser.map_err(|error| shorten(&error.to_string()))?;
     let expression = parser

@@ -30,6 +30,13 @@ pub fn load(file: &str, text: &str, planner: &Planner) -> Result<Rule, Vec<Probl
     let (rule, mut problems) = read(file, text, planner);
     problems.sort();
     problems.dedup();
+    if rule.is_none() && problems.is_empty() {
+        problems.push(Problem::at(
+            file,
+            Location::UNKNOWN,
+            "this is no rule".to_owned(),
+        ));
+    }
     match rule {
         Some(rule) if problems.is_empty() => Ok(rule),
         _ => Err(problems),
@@ -42,15 +49,12 @@ fn read(file: &str, text: &str, planner: &Planner) -> (Option<Rule>, Vec<Problem
         return (None, problems);
     };
     let reader = match kind_of(file, &named) {
-        Ok(reader) => reader,
+        Ok(reader) => Some(reader),
         Err(problem) => {
-            if problems.is_empty() || named.detect.is_some() {
-                problems.push(problem);
-            }
+            problems.push(problem);
             None
         }
     };
-    let is_whole = problems.is_empty();
     let (kind, document) = match reader.map(|reader| reader(file, text)) {
         Some((Some(read), found)) => {
             problems = found;
@@ -67,18 +71,14 @@ fn read(file: &str, text: &str, planner: &Planner) -> (Option<Rule>, Vec<Problem
             .detect
             .as_ref()
             .map_or(Location::UNKNOWN, |detect| detect.referenced),
+        is_whole: problems.is_empty() || kind.is_empty(),
         problems,
     };
     let rule = draft.rule(kind, &document, text);
-    let mut problems = draft.problems;
-    if !is_whole {
-        // What was blanked out is not missing.
-        problems.retain(|problem| !problem.message.starts_with("the rule needs"));
-    }
-    (rule, problems)
+    (rule, draft.problems)
 }
 
-fn kind_of(file: &str, document: &Document<KindName>) -> Result<Option<kind::Reader>, Problem> {
+fn kind_of(file: &str, document: &Document<KindName>) -> Result<kind::Reader, Problem> {
     let place = document
         .detect
         .as_ref()
@@ -95,7 +95,7 @@ fn kind_of(file: &str, document: &Document<KindName>) -> Result<Option<kind::Rea
         return Err(Problem::at(file, place, message));
     };
     if let Some(reader) = kind::find(&kind.value) {
-        return Ok(Some(reader));
+        return Ok(reader);
     }
     let near = nearest(&kind.value, kind::NAMES.iter().copied());
     let hint = match near {
@@ -151,7 +151,7 @@ impl Draft<'_> {
         Some(Rule {
             file: self.file.to_owned(),
             name: name?,
-            id: id?,
+            id: id?.to_ascii_lowercase(),
             title: title?,
             description: document.description.trim().to_owned(),
             status: document
@@ -182,7 +182,7 @@ impl Draft<'_> {
                 None
             }
             None => {
-                self.problem(Location::UNKNOWN, format!("the rule needs `{name}`"));
+                self.missing(Location::UNKNOWN, format!("the rule needs `{name}`"));
                 None
             }
         }
@@ -245,7 +245,7 @@ impl Draft<'_> {
 
     fn rule_level(&mut self, level: Option<&Spanned<String>>) -> Option<Level> {
         let Some(level) = level else {
-            self.problem(Location::UNKNOWN, "the rule needs `level`");
+            self.missing(Location::UNKNOWN, "the rule needs `level`");
             return None;
         };
         let parsed = level.value.parse::<Level>();

@@ -28,12 +28,6 @@ pub(super) fn condition(common: &Common, needed: &[&str]) -> String {
         .join(" AND ")
 }
 
-/// An indented query within another.
-pub(super) fn nested(sql: &str) -> String {
-    let inner: String = sql.lines().map(|line| format!("\n  {line}")).collect();
-    format!("({inner}\n)")
-}
-
 /// Of the matches of one key and level the first in each aligned period. A match without a key
 /// stands alone.
 pub(super) fn suppressed(matches: &Matches, suppress_secs: i64) -> String {
@@ -52,8 +46,8 @@ pub(super) fn suppressed(matches: &Matches, suppress_secs: i64) -> String {
     }
     format!(
         "SELECT * FROM (\n  SELECT *, row_number() OVER (\n    PARTITION BY {}\n    ORDER BY \
-         {ORDER}\n  ) AS standing\n  FROM {}\n) WHERE standing = 1",
+         {ORDER}\n  ) AS standing FROM (\n{}\n)\n) WHERE standing = 1",
         parts.join(", "),
-        nested(&matches.sql).replace('\n', "\n  "),
+        matches.sql,
     )
 }

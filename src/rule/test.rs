@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::duration;
-use crate::anomaly::Anomaly;
+use crate::anomaly::{Anomaly, Level};
 use crate::event::time::{MICROS, rfc3339};
 
 /// When every test begins: Monday, 2026-03-02, 08:00 UTC, in Unix seconds.
@@ -68,6 +68,9 @@ impl Test {
         self.lines().map(drop)?;
         for expected in &self.anomalies {
             offset(&expected.at)?;
+            if let Some(level) = &expected.level {
+                level.parse::<Level>().map_err(|error| error.to_string())?;
+            }
         }
         Ok(())
     }

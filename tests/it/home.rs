@@ -24,7 +24,8 @@ fn event(number: usize, second: i64, action: &str, context: Value) -> Value {
 }
 
 fn at_home(number: usize, second: i64) -> Value {
-    let context = json!({"ip_address": "198.51.100.7", "ua": DESKTOP, "session_id": 11_111_111_111_i64});
+    let context =
+        json!({"ip_address": "198.51.100.7", "ua": DESKTOP, "session_id": 11_111_111_111_i64});
     event(number, second, "canvas_opened", context)
 }
 
@@ -39,11 +40,17 @@ fn found_among(others: impl Fn(usize, i64) -> Value, count: usize) -> Vec<String
     events.extend((0..count).map(|n| others(1000 + n, 118 * 7200 + 60 + n as i64)));
     let lines: String = events.iter().map(|event| format!("{event}\n")).collect();
     let folder = Folder::with(&[("networks.csv", NETWORKS)]);
-    let ran = gridwatch(&["detect", "--networks", &folder.path("networks.csv")], lines.as_bytes());
+    let ran = gridwatch(
+        &["detect", "--networks", &folder.path("networks.csv")],
+        lines.as_bytes(),
+    );
     assert_eq!(ran.code, Some(0), "{}", ran.err);
     assert!(ran.err.contains("0 rejects"), "{}", ran.err);
     let rules = anomalies(&ran.out);
-    rules.iter().map(|anomaly| anomaly["rule"].as_str().unwrap().to_owned()).collect()
+    rules
+        .iter()
+        .map(|anomaly| anomaly["rule"].as_str().unwrap().to_owned())
+        .collect()
 }
 
 #[test]
@@ -87,7 +94,10 @@ fn an_invitation_carries_the_inviters_context() {
 
 #[test]
 fn apps_and_agents_call_from_where_they_run() {
-    for (part, value) in [("app", json!({"id": "A1", "name": "Sync"})), ("acting_agent", json!("Slackbot"))] {
+    for (part, value) in [
+        ("app", json!({"id": "A1", "name": "Sync"})),
+        ("acting_agent", json!("Slackbot")),
+    ] {
         let others = |n, second| {
             let mut event = elsewhere(n, second, "file_uploaded");
             event["context"][part] = value.clone();
@@ -120,7 +130,11 @@ fn bots_and_slack_itself_are_nobody() {
     ] {
         // At home first, so that only what is proven keeps them from travelling.
         let others = |n: usize, second: i64| {
-            let mut event = if n.is_multiple_of(2) { at_home(n, second) } else { elsewhere(n, second, "user_login") };
+            let mut event = if n.is_multiple_of(2) {
+                at_home(n, second)
+            } else {
+                elsewhere(n, second, "user_login")
+            };
             event["actor"]["user"]["id"] = id.into();
             event["actor"]["user"]["email"] = email.into();
             event

@@ -31,7 +31,11 @@ fn gridwatch(arguments: &[&str], input: &[u8]) -> Ran {
     let input = input.to_vec();
     // It may end before it has read all.
     let feeding = std::thread::spawn(move || stdin.write_all(&input).ok());
-    let Output { status, stdout, stderr } = child.wait_with_output().unwrap();
+    let Output {
+        status,
+        stdout,
+        stderr,
+    } = child.wait_with_output().unwrap();
     feeding.join().unwrap();
     Ran {
         code: status.code(),
@@ -66,5 +70,7 @@ fn repository(path: &str) -> PathBuf {
 
 /// The anomalies of an NDJSON output.
 fn anomalies(out: &str) -> Vec<serde_json::Value> {
-    out.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    out.lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
 }

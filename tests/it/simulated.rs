@@ -9,16 +9,26 @@ use super::{Folder, anomalies, gridwatch};
 
 fn lines(path: &str) -> Vec<Value> {
     let text = fs::read_to_string(path).unwrap();
-    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    text.lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
 }
 
 #[test]
 fn attacks_are_found_and_quiet_people_are_left_alone() {
     let folder = Folder::with(&[]);
     let out = folder.path("org");
-    let ran = gridwatch(&["generate", "--users", "400", "--days", "12", "--seed", "3", "--out", &out], b"");
+    let ran = gridwatch(
+        &[
+            "generate", "--users", "400", "--days", "12", "--seed", "3", "--out", &out,
+        ],
+        b"",
+    );
     assert_eq!(ran.code, Some(0), "{}", ran.err);
-    let (events, networks) = (folder.path("org/events.ndjson"), folder.path("org/networks.csv"));
+    let (events, networks) = (
+        folder.path("org/events.ndjson"),
+        folder.path("org/networks.csv"),
+    );
     let ran = gridwatch(&["detect", "--networks", &networks, &events], b"");
     assert_eq!(ran.code, Some(0), "{}", ran.err);
     let found = anomalies(&ran.out);
@@ -33,9 +43,21 @@ fn attacks_are_found_and_quiet_people_are_left_alone() {
     let labels = lines(&folder.path("org/labels.ndjson"));
     assert!(labels.len() >= 6);
     for label in &labels {
-        let ids: Vec<&str> = label["event_ids"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
-        for rule in label["rules"].as_array().unwrap().iter().filter_map(Value::as_str) {
-            let is_found = ids.iter().any(|id| of_event.get(id).is_some_and(|rules| rules.contains(rule)));
+        let ids: Vec<&str> = label["event_ids"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter_map(Value::as_str)
+            .collect();
+        for rule in label["rules"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter_map(Value::as_str)
+        {
+            let is_found = ids
+                .iter()
+                .any(|id| of_event.get(id).is_some_and(|rules| rules.contains(rule)));
             if !is_found {
                 missed.push(format!("{} by {rule}", label["attack"]));
             }
@@ -44,18 +66,31 @@ fn attacks_are_found_and_quiet_people_are_left_alone() {
     // Same-country journeys cannot all be told from a detour of traffic.
     missed.retain(|missed| !missed.contains("travel_far_city"));
     assert!(missed.is_empty(), "{missed:?}");
-    let attacked: HashSet<&str> = labels.iter().filter_map(|label| label["user"].as_str()).collect();
+    let attacked: HashSet<&str> = labels
+        .iter()
+        .filter_map(|label| label["user"].as_str())
+        .collect();
     let mut alarms: BTreeMap<(&str, &str), usize> = BTreeMap::new();
     for anomaly in &found {
         if !attacked.contains(anomaly["actor"]["id"].as_str().unwrap()) {
-            let (rule, level) = (anomaly["rule"].as_str().unwrap(), anomaly["level"].as_str().unwrap());
+            let (rule, level) = (
+                anomaly["rule"].as_str().unwrap(),
+                anomaly["level"].as_str().unwrap(),
+            );
             *alarms.entry((rule, level)).or_default() += 1;
         }
     }
     // 400 people for 12 days: 4.8 thousand person-days.
-    let high = alarms.get(&("travel_impossible", "high")).copied().unwrap_or_default();
+    let high = alarms
+        .get(&("travel_impossible", "high"))
+        .copied()
+        .unwrap_or_default();
     assert!(high <= 10, "{alarms:?}");
-    assert_eq!(alarms.get(&("file_bulk_download", "high")), None, "{alarms:?}");
+    assert_eq!(
+        alarms.get(&("file_bulk_download", "high")),
+        None,
+        "{alarms:?}"
+    );
 }
 
 #[test]
@@ -63,7 +98,12 @@ fn equal_arguments_give_equal_files() {
     let folder = Folder::with(&[]);
     for out in ["a", "b"] {
         let path = folder.path(out);
-        let ran = gridwatch(&["generate", "--users", "30", "--days", "2", "--seed", "9", "--out", &path], b"");
+        let ran = gridwatch(
+            &[
+                "generate", "--users", "30", "--days", "2", "--seed", "9", "--out", &path,
+            ],
+            b"",
+        );
         assert_eq!(ran.code, Some(0), "{}", ran.err);
     }
     for file in ["events.ndjson", "networks.csv", "labels.ndjson"] {

@@ -11,7 +11,7 @@ mod place;
 
 use serde_json::{Map, Value, json};
 
-use self::place::{Known, Position, Recent, Sessions, distance_km};
+use self::place::{Begun, Known, Place, Position, Recent, Sessions, distance_km};
 use super::{Argument, Arguments, Fold, Found};
 use crate::anomaly::{Because, rounded};
 use crate::event::time::{MICROS, rfc3339};
@@ -80,36 +80,54 @@ impl Fold for Travel {
         let here = Position::read(arguments, row)?;
         let limits = Limits::read(arguments, row);
         let since = *state.since.get_or_insert(here.time);
-        let is_known = state.known.contains(here.place);
-        let is_new_system = here.place.asn.is_none() || !state.known.has_system(here.place);
-        let session = arguments.text(8, row);
-        let begun = session.map(|id| state.sessions.touch(id, here.place, here.time));
+        let begun = arguments
+            .text(8, row)
+            .map(|id| state.sessions.begun(id, &here));
         state.recent.forget(here.time.saturating_sub(limits.within));
-        let is_silent = is_known || here.is_detour();
-        let journey = if is_silent {
-            None
-        } else {
+        let newest = here.time.saturating_sub(limits.new_session);
+        let is_new = state.known.is_new(here.place, newest);
+        let journey = if is_new && !here.is_detour() {
             state.recent.worst(&here, &limits)
+        } else {
+            None
         };
         let found = journey.and_then(|journey| {
-            let age = begun
-                .filter(|begun| begun.place == here.place)
-                .map(|begun| here.time.saturating_sub(begun.time));
-            let is_new_session = age.is_some_and(|age| age <= limits.new_session);
+            let session = Session::of(begun, here.place, newest);
             let is_young = here.time.saturating_sub(since) < limits.learn;
-            let level = match (is_new_session, is_new_system) {
-                (true, _) if is_young => "medium",
-                (true, _) => "high",
-                (false, true) => "medium",
-                (false, false) => return None,
+            let level = match session {
+                Session::New if is_young => "medium",
+                Session::New => "high",
+                _ if state.known.is_new_system(here.place) => "medium",
+                _ => return None,
             };
-            Some(journey.found(&here, &limits, level, is_new_session, since))
+            Some(journey.found(&here, &limits, level, session, since))
         });
-        state.known.add(here.place, here.time);
+        state.known.add(here.place, here.time, found.is_some());
         if !here.is_relay() {
             state.recent.add(here);
         }
         found
+    }
+}
+
+/// What the session of a position says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Session {
+    /// It began here, not long ago.
+    New,
+    /// It began elsewhere, or long ago.
+    Running,
+    /// The event names none.
+    Unknown,
+}
+
+impl Session {
+    fn of(begun: Option<Begun>, here: Place, newest: i64) -> Self {
+        match begun {
+            Some(begun) if begun.place == here && begun.time >= newest => Self::New,
+            Some(_) => Self::Running,
+            None => Self::Unknown,
+        }
     }
 }
 
@@ -156,7 +174,7 @@ impl<'a> Journey<'a> {
         here: &Position,
         limits: &Limits,
         level: &str,
-        is_new_session: bool,
+        session: Session,
         since: i64,
     ) -> Found {
         let from = self.from;
@@ -168,7 +186,7 @@ impl<'a> Journey<'a> {
         add("elapsed_secs", json!(self.elapsed / MICROS));
         add("from", from.describe());
         add("to", here.describe());
-        add("is_new_session", is_new_session.into());
+        add("is_new_session", (session == Session::New).into());
         add("person_since", rfc3339(since).into());
         let asked = |condition: &str, observed: Value, limit: Value| Because {
             condition: condition.to_owned(),
@@ -188,19 +206,18 @@ impl<'a> Journey<'a> {
             ),
             asked("place not seen before", here.name().into(), Value::Null),
         ];
-        because.push(if is_new_session {
-            let limit = json!(limits.new_session / MICROS);
-            asked(
-                "session began here, at most limit seconds ago",
-                true.into(),
-                limit,
-            )
-        } else {
-            asked(
-                "session began elsewhere; autonomous system not seen before",
-                here.place.asn.into(),
-                Value::Null,
-            )
+        let asn: Value = here.place.asn.into();
+        because.push(match session {
+            Session::New => {
+                let limit = json!(limits.new_session / MICROS);
+                asked(
+                    "session began here, at most limit seconds ago",
+                    true.into(),
+                    limit,
+                )
+            }
+            Session::Running => asked("running session moved to a new system", asn, Value::Null),
+            Session::Unknown => asked("no session; a new system", asn, Value::Null),
         });
         Found {
             level: Some(level.to_owned()),
@@ -225,8 +242,7 @@ impl Recent {
 
 #[cfg(test)]
 mod tests {
-    use super::distance_km;
-    use super::place::Place;
+    use super::{Place, distance_km};
 
     #[test]
     fn distances_are_those_of_the_atlas() {

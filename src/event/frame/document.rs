@@ -226,6 +226,9 @@ impl Document {
                 self.refuse(&reason, block);
             }
             Kind::Event => block.add_event(&self.value.text, self.value.place),
+            Kind::PageEnd if self.value.scan.is_event() => {
+                self.refuse("an object with entries and an action", block);
+            }
             Kind::PageEnd => {}
             Kind::Other => self.refuse("an element that is not an object", block),
         }

@@ -51,6 +51,11 @@ impl Scan {
         }
     }
 
+    /// Whether the outermost object has an action, as far as it was read.
+    pub fn is_event(&self) -> bool {
+        self.is_event
+    }
+
     /// Scans on; returns how many bytes it took and why it stopped. Adds the lines passed.
     pub fn run(&mut self, piece: &[u8], line: &mut u64) -> (usize, Stop) {
         let mut at = 0;

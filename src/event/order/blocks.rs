@@ -10,7 +10,11 @@ use arrow::datatypes::DataType;
 use arrow::ipc::reader::StreamReader;
 use arrow::ipc::writer::StreamWriter;
 
+use super::BLOCK_ROWS;
 use super::keys::Keys;
+
+/// Bytes of the lines in a block.
+const MOST_BYTES: usize = 4 << 20;
 
 /// Sorted batches, in their order. The file has no name: it is gone with the process.
 #[derive(Debug)]
@@ -92,6 +96,17 @@ impl Blocks {
             .partition_point(|block| block.times.0 <= order_time);
         start..end
     }
+}
+
+/// How many of the rows, whose lines have these lengths, a block takes: so many bytes at most, one
+/// row at least.
+pub(super) fn fitting(lines: impl Iterator<Item = usize>) -> usize {
+    let mut bytes = 0;
+    let fits = lines.take(BLOCK_ROWS).take_while(|line| {
+        bytes += line;
+        bytes <= MOST_BYTES
+    });
+    fits.count().max(1)
 }
 
 /// The batch with copies of its texts, in place of views into whatever they were read from.

@@ -93,23 +93,32 @@ impl Log {
         })
     }
 
-    /// The line of the event with this order time, event time (both in microseconds) and id.
+    /// The lines of the events named by order time, event time (both in microseconds) and id, in the
+    /// order of the names; best asked for in canonical order.
     ///
     /// # Errors
     /// When the temporary file cannot be read.
-    pub fn raw(&self, order_time: i64, event_time: i64, id: &str) -> io::Result<Option<String>> {
-        let blocks = match &self.stored {
-            Stored::Memory(table) => return Ok(table.raw(order_time, event_time, id)),
-            Stored::Disk(blocks) => blocks,
-        };
-        for at in blocks.covering(order_time) {
-            let batch = blocks.read(at)?;
-            let keys = Keys::of(&batch);
-            let mut rows = (0..batch.num_rows()).map(|row| keys.at(row));
-            if let Some(row) = rows.find(|row| row.is(event_time, id)) {
-                return Ok(Some(row.raw.to_owned()));
+    pub fn raw(&self, names: &[(i64, i64, &str)]) -> io::Result<Vec<Option<String>>> {
+        let mut last: Option<(usize, RecordBatch)> = None;
+        let mut line = |(order_time, event_time, id): &(i64, i64, &str)| {
+            let blocks = match &self.stored {
+                Stored::Memory(table) => return Ok(table.raw(*order_time, *event_time, id)),
+                Stored::Disk(blocks) => blocks,
+            };
+            for at in blocks.covering(*order_time) {
+                let batch = match last.take().filter(|(read, _)| *read == at) {
+                    Some((_, batch)) => batch,
+                    None => blocks.read(at)?,
+                };
+                let (_, batch) = last.insert((at, batch));
+                let keys = Keys::of(batch);
+                let mut rows = (0..batch.num_rows()).map(|row| keys.at(row));
+                if let Some(row) = rows.find(|row| row.is(*event_time, id)) {
+                    return Ok(Some(row.raw.to_owned()));
+                }
             }
-        }
-        Ok(None)
+            Ok(None)
+        };
+        names.iter().map(&mut line).collect()
     }
 }

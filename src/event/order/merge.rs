@@ -11,6 +11,9 @@ use super::blocks::Blocks;
 use super::keys::{Keys, Row};
 use super::{BLOCK_ROWS, Duplicates};
 
+/// Bytes of the lines in a merged block.
+const PAGE_BYTES: usize = 4 << 20;
+
 /// Merges the runs, each event once.
 pub(super) fn merge(runs: &[Blocks], duplicates: &mut Duplicates) -> io::Result<Blocks> {
     let mut merged = Blocks::new()?;
@@ -41,7 +44,7 @@ pub(super) fn merge(runs: &[Blocks], duplicates: &mut Duplicates) -> io::Result<
             page.add(number, cursor);
             last = Some(key);
         }
-        if page.rows.len() == BLOCK_ROWS {
+        if page.rows.len() == BLOCK_ROWS || page.bytes >= PAGE_BYTES {
             page.write(&mut merged)?;
         }
         if cursor.advance()? {
@@ -115,6 +118,8 @@ struct Page {
     /// Run and block of each of `batches`.
     origins: Vec<(usize, usize)>,
     rows: Vec<(usize, usize)>,
+    /// Of their lines.
+    bytes: usize,
 }
 
 impl Page {
@@ -127,6 +132,7 @@ impl Page {
             self.batches.len() - 1
         });
         self.rows.push((batch, cursor.row));
+        self.bytes += Keys::of(&cursor.batch).at(cursor.row).raw.len();
     }
 
     fn write(&mut self, merged: &mut Blocks) -> io::Result<()> {

@@ -100,14 +100,14 @@ impl Table {
     /// The line of an event.
     pub fn raw(&self, order_time: i64, event_time: i64, id: &str) -> Option<String> {
         let keys = Keys::of(&self.batch);
-        let time = |row: &u32| keys.order_time.value(*row as usize);
-        let first = self.canonical.partition_point(|row| time(row) < order_time);
-        let tied = self.canonical[first..]
-            .iter()
-            .take_while(|row| time(row) == order_time);
-        let mut rows = tied.map(|row| keys.at(*row as usize));
-        rows.find(|row| row.is(event_time, id))
-            .map(|row| row.raw.to_owned())
+        let key = |row: &u32| {
+            let row = keys.at(*row as usize);
+            (row.order_time, row.event_time, row.event_id)
+        };
+        let wanted = (order_time, event_time, id);
+        let at = self.canonical.partition_point(|row| key(row) < wanted);
+        let row = self.canonical.get(at).filter(|row| key(row) == wanted)?;
+        Some(keys.at(*row as usize).raw.to_owned())
     }
 }
 

@@ -43,7 +43,7 @@ fn lines(log: &Log, parts: usize) -> Vec<String> {
             };
             for row in 0..batch.num_rows() {
                 let actor = text("actor_id", row);
-                let time = keys::Keys::of(&batch).order_time.value(row);
+                let time = Keys::of(&batch).order_time.value(row);
                 let id = text("event_id", row).unwrap_or_default();
                 let next = if log.is_by_actor() {
                     let name = actor.clone().unwrap_or_default();
@@ -73,7 +73,7 @@ fn lines(log: &Log, parts: usize) -> Vec<String> {
 fn an_empty_log_is_a_log() {
     let log = log(&[], 0);
     assert_eq!(lines(&log, 3), [""; 0]);
-    assert_eq!(log.raw(0, 0, "e1").unwrap(), None);
+    assert_eq!(log.raw(&[(0, 0, "e1")]).unwrap(), [None]);
 }
 
 #[test]
@@ -122,8 +122,8 @@ proptest! {
         prop_assert_eq!(log.duplicates().dropped as usize, events.len() - wanted.len());
         for ((id, time), line) in wanted {
             let micros = i64::from(time) * 1_000_000;
-            prop_assert_eq!(log.raw(micros, micros, &format!("e{id}")).unwrap(), Some(line));
+            prop_assert_eq!(log.raw(&[(micros, micros, &format!("e{id}"))]).unwrap(), [Some(line)]);
         }
-        prop_assert_eq!(log.raw(3_000_000, 3_000_000, "nobody").unwrap(), None);
+        prop_assert_eq!(log.raw(&[(3_000_000, 3_000_000, "nobody")]).unwrap(), [None]);
     }
 }

@@ -5,7 +5,6 @@ use serde_saphyr::Spanned;
 
 use super::super::document::OneOrMany;
 use super::super::draft::{Draft, Matches};
-use super::super::sql;
 use super::Kind;
 use crate::detect::{Condition, column};
 
@@ -46,6 +45,13 @@ impl Kind for Sql {
                 return None;
             }
         };
+        if columns.iter().any(|name| name == column::STANDING) {
+            draft.problem(
+                query.referenced,
+                "`standing` is the name of suppression: choose another",
+            );
+            return None;
+        }
         let key = key?;
         let has = |name: &str| columns.iter().any(|column| column == name);
         let names = key.value.to_vec();
@@ -87,10 +93,7 @@ impl Kind for Sql {
             limit: part.value.limit.clone().unwrap_or(true.into()),
         });
         is_whole.then(|| Matches {
-            sql: format!(
-                "SELECT *{level} FROM {} WHERE {condition}",
-                sql::nested(text)
-            ),
+            sql: format!("SELECT *{level} FROM (\n{text}\n) WHERE {condition}"),
             key: names.clone(),
             may_lack_key: false,
             conditions: conditions.collect(),

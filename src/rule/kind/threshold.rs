@@ -39,6 +39,14 @@ impl Kind for Threshold {
                 format!("`{text}` is longer than the 48h a window reaches"),
             );
         }
+        if let Some(at_least) = at_least.filter(|at_least| !(1..=1 << 53).contains(&at_least.value))
+        {
+            let text = at_least.value;
+            draft.problem(
+                at_least.referenced,
+                format!("`{text}` is not a count of at least 1"),
+            );
+        }
         let common = common?;
         let measure = draft.measure(measure?, &common.relation)?;
         let at_least = at_least?.value;

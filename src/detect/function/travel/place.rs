@@ -145,27 +145,45 @@ impl Recent {
     }
 }
 
-/// The places that the person had, with when each was used last.
+/// The places that the person had.
 #[derive(Debug, Default)]
-pub(super) struct Known(Vec<(Place, i64)>);
+pub(super) struct Known(Vec<Seen>);
+
+#[derive(Debug)]
+struct Seen {
+    place: Place,
+    first: i64,
+    last: i64,
+    /// Whether a journey to it was found before.
+    is_found: bool,
+}
 
 impl Known {
-    pub fn contains(&self, place: Place) -> bool {
-        self.0.iter().any(|(known, _)| *known == place)
+    /// Whether the person had no event there before `newest`, nor was found there.
+    pub fn is_new(&self, place: Place, newest: i64) -> bool {
+        let seen = self.0.iter().find(|seen| seen.place == place);
+        seen.is_none_or(|seen| !seen.is_found && seen.first >= newest)
     }
 
-    /// Whether any of them is in the same autonomous system.
-    pub fn has_system(&self, place: Place) -> bool {
-        self.0.iter().any(|(known, _)| known.asn == place.asn)
+    /// Whether none of the other places is in the same autonomous system, as far as it is known.
+    pub fn is_new_system(&self, place: Place) -> bool {
+        let mut others = self.0.iter().filter(|seen| seen.place != place);
+        place.asn.is_none() || others.all(|seen| seen.place.asn != place.asn)
     }
 
-    pub fn add(&mut self, place: Place, time: i64) {
-        if let Some((_, last)) = self.0.iter_mut().find(|(known, _)| *known == place) {
-            *last = time;
+    pub fn add(&mut self, place: Place, time: i64, is_found: bool) {
+        if let Some(seen) = self.0.iter_mut().find(|seen| seen.place == place) {
+            seen.last = time;
+            seen.is_found |= is_found;
             return;
         }
-        drop_oldest(&mut self.0, MOST_KNOWN, |(_, last)| *last);
-        self.0.push((place, time));
+        drop_oldest(&mut self.0, MOST_KNOWN, |seen| seen.last);
+        self.0.push(Seen {
+            place,
+            first: time,
+            last: time,
+            is_found,
+        });
     }
 }
 
@@ -181,16 +199,23 @@ pub(super) struct Begun {
 pub(super) struct Sessions(Vec<(String, Begun, i64)>);
 
 impl Sessions {
-    /// The beginning of the session that is used now; it is now if the session is not known.
-    pub fn touch(&mut self, id: &str, place: Place, time: i64) -> Begun {
+    /// The beginning of the session that is used here and now; it is now if the session is not
+    /// known. A sign-in without a session is told by its own id, and not remembered.
+    pub fn begun(&mut self, id: &str, here: &Position) -> Begun {
+        let now = Begun {
+            place: here.place,
+            time: here.time,
+        };
+        if id == here.event_id {
+            return now;
+        }
         if let Some((_, begun, last)) = self.0.iter_mut().find(|(known, ..)| known == id) {
-            *last = time;
+            *last = here.time;
             return *begun;
         }
-        let begun = Begun { place, time };
         drop_oldest(&mut self.0, MOST_SESSIONS, |(.., last)| *last);
-        self.0.push((id.to_owned(), begun, time));
-        begun
+        self.0.push((id.to_owned(), now, here.time));
+        now
     }
 }
 
