@@ -8,6 +8,7 @@ mod window;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use arrow::array::RecordBatch;
 use arrow::datatypes::DataType;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::error::DataFusionError;
@@ -17,7 +18,7 @@ use datafusion::logical_expr::{Expr, LogicalPlan};
 use datafusion::prelude::SessionContext;
 
 use super::table::Events;
-use super::{Error, Program, column, session};
+use super::{Error, Program, column, finding, session};
 use crate::event::schema::{Column, ColumnSet};
 
 /// Plans rules against the table's columns, and tries them on two made-up events.
@@ -58,10 +59,12 @@ impl Planner {
         for field in plan.schema().fields() {
             check_type(field.name(), field.data_type())?;
         }
-        self.try_out(plan.clone())?;
-        let mut columns = self.columns_read(plan)?;
+        for batch in self.try_out(plan.clone())? {
+            finding::read(program, &batch)?;
+        }
+        let mut columns = self.columns_read(&plan)?;
         if let Some(members) = &program.members {
-            columns = columns.union(self.columns_read(self.plan(&members.sql)?)?);
+            columns = columns.union(self.columns_read(&self.plan(&members.sql)?)?);
         }
         Ok(columns)
     }
@@ -118,18 +121,13 @@ impl Planner {
     }
 
     /// Runs the plan on the made-up events: much shows only then.
-    fn try_out(&self, plan: LogicalPlan) -> Result<(), Error> {
+    fn try_out(&self, plan: LogicalPlan) -> Result<Vec<RecordBatch>, Error> {
         let run = async {
-            self.context
-                .execute_logical_plan(plan)
-                .await?
-                .collect()
-                .await
+            let frame = self.context.execute_logical_plan(plan).await?;
+            frame.collect().await
         };
         let tried = self.runtime.block_on(run);
-        tried
-            .map(drop)
-            .map_err(|error| refused(self.explain(&error)))
+        tried.map_err(|error| refused(self.explain(&error)))
     }
 
     fn plan(&self, sql: &str) -> Result<LogicalPlan, Error> {
@@ -158,11 +156,11 @@ impl Planner {
         Ok(plan)
     }
 
-    fn columns_read(&self, plan: LogicalPlan) -> Result<ColumnSet, Error> {
+    fn columns_read(&self, plan: &LogicalPlan) -> Result<ColumnSet, Error> {
         let plan = self
             .context
             .state()
-            .optimize(&plan)
+            .optimize(plan)
             .map_err(|error| refused(self.explain(&error)))?;
         let mut columns = ColumnSet::default();
         let walked = plan.apply(|node| {

@@ -183,7 +183,7 @@ fn ios_app(text: &Text) -> Option<Agent> {
     let (family, kind) = if extension.is_empty() {
         ("slack-ios".to_owned(), AgentKind::Mobile)
     } else {
-        let family = cut(format!("slack-ios-{extension}"));
+        let family = cut(&format!("slack-ios-{extension}"));
         (family, AgentKind::Service)
     };
     let agent = text.agent(&family, kind, BUNDLE.len() + name.len());
@@ -263,7 +263,7 @@ fn browser(text: &Text) -> Option<Agent> {
     let has_version = found.version.starts_with(|c: char| c.is_ascii_digit());
     let version: String = found.version.chars().take(LONGEST_VERSION).collect();
     Some(Agent {
-        family: cut(kebab(found.name)),
+        family: cut(&kebab(found.name)),
         version: has_version.then(|| version.trim_end_matches('.').to_owned()),
         os: None,
         kind,
@@ -287,13 +287,13 @@ fn on(system: &str, agent: Agent) -> Agent {
 /// What of `name` may stand in a family; `None` without any letter or digit.
 fn family(name: &str) -> Option<String> {
     let allowed = |c: &char| matches!(c, 'a'..='z' | '0'..='9' | '.' | '_' | '-');
-    let family = cut(name.chars().filter(allowed).collect());
+    let family = cut(&name.chars().filter(allowed).collect::<String>());
     family
         .contains(|c: char| c.is_ascii_alphanumeric())
         .then_some(family)
 }
 
-fn cut(family: String) -> String {
+fn cut(family: &str) -> String {
     family.chars().take(LONGEST_FAMILY).collect()
 }
 

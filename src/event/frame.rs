@@ -139,6 +139,7 @@ enum Mode {
 }
 
 /// What a line is to the framing.
+#[derive(Clone, Copy)]
 enum Verdict {
     /// An event, or blank.
     Plain,

@@ -12,7 +12,7 @@ const NETWORKS: &str = "network,country,city,latitude,longitude,accuracy_km,asn,
 const DESKTOP: &str = "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/537.36 (KHTML, \
     like Gecko) Slack/4.47.65 Chrome/142.0.7444.65 Electron/39.2.0 Safari/537.36 Slack_SSB/4.47.65";
 
-fn event(number: usize, second: i64, action: &str, context: Value) -> Value {
+fn event(number: usize, second: i64, action: &str, context: &Value) -> Value {
     json!({
         "id": format!("00000000-0000-4000-8000-{number:012}"),
         "date_create": 1_772_438_400 + second,
@@ -26,12 +26,12 @@ fn event(number: usize, second: i64, action: &str, context: Value) -> Value {
 fn at_home(number: usize, second: i64) -> Value {
     let context =
         json!({"ip_address": "198.51.100.7", "ua": DESKTOP, "session_id": 11_111_111_111_i64});
-    event(number, second, "canvas_opened", context)
+    event(number, second, "canvas_opened", &context)
 }
 
 fn elsewhere(number: usize, second: i64, action: &str) -> Value {
     let context = json!({"ip_address": "203.0.113.9", "ua": "python-requests/2.32.3", "session_id": "99999999999"});
-    event(number, second, action, context)
+    event(number, second, action, &context)
 }
 
 /// Ten days at home, an event every two hours, and these a minute after the last ones.

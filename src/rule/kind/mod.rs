@@ -28,7 +28,9 @@ pub(super) struct Read {
 }
 
 /// Expands the settings that were read.
-pub(super) struct Expand(Box<dyn Fn(&mut Draft<'_>) -> Option<Matches>>);
+pub(super) struct Expand(Box<Expansion>);
+
+type Expansion = dyn Fn(&mut Draft<'_>) -> Option<Matches>;
 
 impl Expand {
     /// Of no kind.
