@@ -8,11 +8,13 @@ use clap::Args;
 use super::format::{self, Format};
 use super::show::thousands;
 use super::{End, Failure, detect, generate, rules};
+use crate::anomaly::Anomaly;
 use crate::clock::Stopwatch;
 use crate::enrich::Enricher;
 use crate::enrich::network::Networks;
+use crate::event::time::{MICROS, rfc3339};
 use crate::pipeline::{self, Job};
-use crate::simulate::Plan;
+use crate::simulate::{self, Plan};
 
 /// Shows what gridwatch finds, on the last days of a simulated organisation
 #[derive(Debug, Args)]
@@ -25,6 +27,8 @@ pub(super) struct Demo {
 /// People and days: some hundred thousand events.
 const USERS: u32 = 1000;
 const DAYS: u32 = 12;
+/// The days at the end whose anomalies are shown: those with the attacks.
+const SHOWN_DAYS: u32 = 2;
 const MEMORY_MIB: u32 = 2048;
 
 impl Demo {
@@ -57,8 +61,15 @@ impl Demo {
         let events = path.join(generate::EVENTS).display().to_string();
         let inputs = detect::open(&[events], &Arc::new(AtomicU64::new(0)))?;
         let outcome = pipeline::detect(inputs, &job, &mut |_| Ok(())).map_err(detect::failure)?;
+        let shown = last_days(&outcome.anomalies);
+        say(format!(
+            "The first {} days show what is usual. Of the {} anomalies these {} are of the last two:",
+            DAYS - SHOWN_DAYS,
+            outcome.anomalies.len(),
+            shown.len(),
+        ))?;
         let mut out = BufWriter::new(io::stdout().lock());
-        format::write(&outcome.anomalies, Format::Table, &mut out).map_err(Failure::io)?;
+        format::write(shown, Format::Table, &mut out).map_err(Failure::io)?;
         detect::summary(&outcome, &rules, watch.elapsed().as_secs_f64(), true)
             .map_err(Failure::io)?;
         detect::failures(&outcome)?;
@@ -67,4 +78,11 @@ impl Demo {
         )?;
         Ok(End::Good)
     }
+}
+
+/// The anomalies of the last days, which come last.
+fn last_days(anomalies: &[Anomaly]) -> &[Anomaly] {
+    let start = simulate::DEFAULT_START + i64::from(DAYS - SHOWN_DAYS) * 86_400;
+    let start = rfc3339(start * MICROS);
+    &anomalies[anomalies.partition_point(|anomaly| anomaly.event_time < start)..]
 }

@@ -61,8 +61,8 @@ pub fn run(log: &Arc<Log>, programs: &[&Program], resources: Resources) -> Resul
 
 /// The memory that sorts may use before they spill.
 fn pool(log: &Log, resources: Resources) -> Arc<dyn MemoryPool> {
-    /// What one sort reserves to merge what it spilled, for each thread, with room to work.
-    const LEAST_BYTES: usize = 64 << 20;
+    /// What the sorts of one thread need to get anywhere.
+    const LEAST_BYTES: usize = 128 << 20;
     if log.is_on_disk() {
         let least = resources.threads.max(1) * LEAST_BYTES;
         Arc::new(FairSpillPool::new(resources.memory_bytes.max(least)))

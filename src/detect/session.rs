@@ -122,6 +122,8 @@ fn state(partitions: usize, runtime: Arc<RuntimeEnv>) -> Result<SessionState> {
     let config = SessionConfig::new()
         .with_target_partitions(partitions)
         .with_information_schema(false)
+        // Suppression sorts little, while the sorts below it hold all the memory they may.
+        .with_sort_spill_reservation_bytes(1 << 20)
         // It evaluates what stands behind a filter, JSON functions for instance, on every row.
         .set_bool(
             "datafusion.optimizer.enable_leaf_expression_pushdown",

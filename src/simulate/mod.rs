@@ -41,8 +41,8 @@ use self::event::{Key, Record};
 use self::line::Line;
 use self::network::World;
 
-/// 2026-03-02T00:00:00Z, a Monday.
-const DEFAULT_START: i64 = 1_772_409_600;
+/// When plans start by default: 2026-03-02T00:00:00Z, a Monday, in Unix seconds.
+pub const DEFAULT_START: i64 = 1_772_409_600;
 
 /// What to simulate.
 #[derive(Clone, Debug)]
