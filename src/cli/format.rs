@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use clap::ValueEnum;
-use comfy_table::{Table, presets};
+use comfy_table::{ContentArrangement, Table, presets};
 use serde_json::Value;
 
 use super::show::{cell, printable};
@@ -59,6 +59,7 @@ pub(super) fn write(anomalies: &[Anomaly], format: Format, out: &mut dyn Write) 
 fn table(anomalies: &[Anomaly]) -> Table {
     let mut table = Table::new();
     table.load_preset(presets::UTF8_HORIZONTAL_ONLY);
+    table.set_content_arrangement(ContentArrangement::Dynamic);
     table.set_header(["time", "level", "rule", "who", "where", "why"]);
     for anomaly in anomalies {
         let row = [

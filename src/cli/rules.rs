@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, anyhow};
 use clap::{Args, Subcommand, ValueEnum};
-use comfy_table::{Table, presets};
+use comfy_table::{ContentArrangement, Table, presets};
 use serde_json::json;
 
 use super::show::printable;
@@ -277,6 +277,7 @@ fn list(rules: &[Rule], format: ListFormat, out: &mut dyn Write) -> Result<End, 
         ListFormat::Table => {
             let mut table = Table::new();
             table.load_preset(presets::UTF8_HORIZONTAL_ONLY);
+            table.set_content_arrangement(ContentArrangement::Dynamic);
             table.set_header(["name", "level", "kind", "status", "title"]);
             for rule in rules {
                 let level = rule.level.to_string();

@@ -93,8 +93,8 @@ const FUNCTIONS: &[&str] = &[
     "to_unixtime",
 ];
 
-/// A session over this table, which it knows as `events`, with so many partitions and at most
-/// `memory_bytes` for sorting, beyond which sorts spill.
+/// A session over this table, which it knows as `events`, with so many partitions and the memory and
+/// temporary files of `runtime`.
 ///
 /// # Errors
 /// When DataFusion refuses the table or a function, which is a defect of this program.
