@@ -66,7 +66,7 @@ pub(super) struct KindName {
 /// A text, or a list of texts.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq)]
 #[serde(untagged)]
-pub enum OneOrMany {
+pub(super) enum OneOrMany {
     One(String),
     Many(Vec<String>),
     #[default]

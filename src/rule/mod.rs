@@ -16,8 +16,6 @@ mod record;
 mod sql;
 pub mod test;
 
-pub use self::document::OneOrMany;
-pub use self::kind::NAMES as KINDS;
 pub use self::load::load;
 pub use self::problem::Problem;
 

@@ -59,7 +59,7 @@ pub(super) type Reader = fn(&str, &str) -> (Option<Read>, Vec<Problem>);
 macro_rules! kinds {
     ($($kind:ty),* $(,)?) => {
         /// The words in `detect.kind`.
-        pub const NAMES: &[&str] = &[$(<$kind as Kind>::NAME),*];
+        pub(super) const NAMES: &[&str] = &[$(<$kind as Kind>::NAME),*];
 
         /// The reader of the kind of this name.
         pub(super) fn find(name: &str) -> Option<Reader> {
