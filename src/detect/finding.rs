@@ -32,6 +32,17 @@ pub struct Finding {
     pub events: Vec<String>,
 }
 
+/// Puts findings into canonical order.
+pub(super) fn sort(findings: &mut [Finding]) {
+    findings.sort_by(|one, other| {
+        let times = |finding: &Finding| (finding.order_time, finding.event_time);
+        let names = |finding: &Finding| (finding.event_id.clone(), finding.key.clone());
+        times(one)
+            .cmp(&times(other))
+            .then_with(|| names(one).cmp(&names(other)))
+    });
+}
+
 /// Reads the rows of a result.
 ///
 /// # Errors

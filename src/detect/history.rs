@@ -48,10 +48,11 @@ pub fn run(log: &Arc<Log>, programs: &[&Program], resources: Resources) -> Resul
     } else {
         programs.len().max(1)
     };
+    let end = log.watermark();
     let tasks = programs.iter().map(|program| {
         let (context, program) = (context.clone(), Program::clone(program));
         async move {
-            let task = tokio::spawn(async move { findings(&context, &program).await });
+            let task = tokio::spawn(async move { findings(&context, &program, end).await });
             task.await
                 .unwrap_or_else(|error| Err(Error::Failed(error.to_string())))
         }
@@ -73,17 +74,18 @@ fn pool(log: &Log, resources: Resources) -> Arc<dyn MemoryPool> {
     }
 }
 
-async fn findings(context: &SessionContext, program: &Program) -> Result<Vec<Finding>, Error> {
+/// What the program finds in the events before `end`.
+async fn findings(
+    context: &SessionContext,
+    program: &Program,
+    end: i64,
+) -> Result<Vec<Finding>, Error> {
     let mut findings = Vec::new();
     for batch in query(context, &program.sql).await? {
         findings.extend(finding::read(program, &batch)?);
     }
-    findings.sort_by(|a, b| {
-        let order = |finding: &Finding| (finding.order_time, finding.event_time);
-        order(a)
-            .cmp(&order(b))
-            .then_with(|| (&a.event_id, &a.key).cmp(&(&b.event_id, &b.key)))
-    });
+    findings.retain(|finding| finding.order_time.saturating_add(program.wait_micros) < end);
+    finding::sort(&mut findings);
     if let Some(members) = &program.members
         && let Some(sql) = members::query(members, program, &findings)
     {

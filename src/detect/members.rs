@@ -13,7 +13,7 @@ use crate::anomaly::MAX_EVENTS;
 /// So many key values are asked for by name; beyond that all keys are read.
 const MOST_NAMED: usize = 1000;
 
-/// The query for the members of all findings; `None` if there are no findings.
+/// The query for the members of all findings; `None` if no finding has a key.
 pub(super) fn query(members: &Members, program: &Program, findings: &[Finding]) -> Option<String> {
     let (first, last) = (findings.first()?, findings.last()?);
     let from = first.order_time.saturating_sub(members.span_micros);
@@ -30,6 +30,9 @@ pub(super) fn query(members: &Members, program: &Program, findings: &[Finding]) 
             .collect();
         values.sort_unstable();
         values.dedup();
+        if values.is_empty() {
+            return None;
+        }
         if values.len() <= MOST_NAMED {
             let quoted: Vec<String> = values.into_iter().map(quoted).collect();
             sql += &format!(" AND arrow_cast({key}, 'Utf8') IN ({})", quoted.join(", "));
@@ -58,10 +61,15 @@ pub(super) fn add(
         let start = events.partition_point(|(time, _)| *time < first);
         let end = events.partition_point(|(time, _)| *time <= finding.order_time);
         let newest = events[start..end].iter().rev().map(|(_, id)| id);
-        let others = newest.filter(|id| **id != finding.event_id);
-        finding.events.extend(others.take(MAX_EVENTS - 1).cloned());
+        name(finding, newest.cloned());
     }
     Ok(())
+}
+
+/// Adds the ids of a finding's members, which are given the newest first.
+pub(super) fn name(finding: &mut Finding, newest: impl Iterator<Item = String>) {
+    let others = newest.filter(|id| *id != finding.event_id);
+    finding.events.extend(others.take(MAX_EVENTS - 1));
 }
 
 /// Order time and id of the events of each key, in canonical order.

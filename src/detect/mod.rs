@@ -5,14 +5,19 @@
 //! frames cannot say. Nothing here reads a clock, draws a random number or does I/O beyond reading
 //! the log.
 
+mod aggregate;
 pub mod finding;
 pub mod function;
+mod graph;
 pub mod history;
+pub mod live;
 mod members;
 pub mod plan;
 pub mod session;
+mod shard;
 mod table;
 pub mod trigger;
+mod window;
 
 use serde_json::Value;
 
@@ -44,6 +49,9 @@ pub struct Program {
     pub sql: String,
     /// The result columns that make up the rule's key.
     pub key: Vec<String>,
+    /// How far its windows look ahead. A row is judged when the watermark has passed its
+    /// `order_time` by more than this; rows that are not at the end of a log are not judged.
+    pub wait_micros: i64,
     /// What held for every finding.
     pub conditions: Vec<Condition>,
     /// Which events formed a finding, where its trigger alone did not.

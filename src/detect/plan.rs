@@ -10,16 +10,22 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::DataType;
+use datafusion::common::DFSchema;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::error::DataFusionError;
 use datafusion::execution::context::SQLOptions;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::logical_expr::{Expr, LogicalPlan};
+use datafusion::optimizer::Optimizer;
+use datafusion::optimizer::simplify_expressions::SimplifyExpressions;
+use datafusion::physical_expr::PhysicalExpr;
 use datafusion::prelude::SessionContext;
 
+use super::graph::Graph;
 use super::table::Events;
 use super::{Error, Program, column, finding, session};
 use crate::event::schema::{Column, ColumnSet};
+use crate::event::time::MICROS;
 
 /// Plans rules against the table's columns, and tries them on two made-up events.
 pub struct Planner {
@@ -59,6 +65,7 @@ impl Planner {
         for field in plan.schema().fields() {
             check_type(field.name(), field.data_type())?;
         }
+        self.check_live(program)?;
         for batch in self.try_out(plan.clone())? {
             finding::read(program, &batch)?;
         }
@@ -67,6 +74,23 @@ impl Planner {
             columns = columns.union(self.columns_read(&self.plan(&members.sql)?)?);
         }
         Ok(columns)
+    }
+
+    /// Whether the program runs event by event, and waits as long as it says.
+    fn check_live(&self, program: &Program) -> Result<(), Error> {
+        let graph = Graph::new(self, &[program]).map_err(|(_, error)| error)?;
+        let ahead = graph.outputs.iter().map(|output| output.wait).max();
+        let ahead = ahead.unwrap_or(0);
+        if ahead == program.wait_micros {
+            return Ok(());
+        }
+        let seconds = |micros: i64| micros as f64 / MICROS as f64;
+        Err(refused(format!(
+            "its windows look {}s ahead, and `wait` says {}s: write wait: {}s",
+            seconds(ahead),
+            seconds(program.wait_micros),
+            seconds(ahead)
+        )))
     }
 
     /// The names of the columns that a query returns.
@@ -154,6 +178,42 @@ impl Planner {
                 .execute_and_check(plan.clone(), state.config_options(), |_, _| {});
         check_windows(&analyzed.map_err(|error| refused(self.explain(&error)))?)?;
         Ok(plan)
+    }
+
+    /// The plan of a query, with all types settled and simplified, but otherwise as it was written.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] with what is wrong with it.
+    pub(super) fn analyzed(&self, sql: &str) -> Result<LogicalPlan, Error> {
+        let plan = self.plan(sql)?;
+        let state = self.context.state();
+        let options = state.config_options();
+        let plan = state
+            .analyzer()
+            .execute_and_check(plan, options, |_, _| {})
+            .map_err(|error| self.refuse(&error))?;
+        Optimizer::with_rules(vec![Arc::new(SimplifyExpressions::new())])
+            .optimize(plan, &state, |_, _| {})
+            .map_err(|error| self.refuse(&error))
+    }
+
+    /// The expression in the form in which it is computed.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] with what is wrong with it.
+    pub(super) fn physical(
+        &self,
+        expression: Expr,
+        schema: &DFSchema,
+    ) -> Result<Arc<dyn PhysicalExpr>, Error> {
+        let state = self.context.state();
+        let planned = state.create_physical_expr(expression, schema);
+        planned.map_err(|error| self.refuse(&error))
+    }
+
+    /// DataFusion's error in words that a rule's author can use.
+    pub(super) fn refuse(&self, error: &DataFusionError) -> Error {
+        refused(self.explain(error))
     }
 
     fn columns_read(&self, plan: &LogicalPlan) -> Result<ColumnSet, Error> {

@@ -9,8 +9,10 @@ use datafusion::execution::session_state::SessionState;
 use datafusion::execution::{SessionStateBuilder, SessionStateDefaults};
 use datafusion::logical_expr::Volatility;
 use datafusion::logical_expr::registry::FunctionRegistry;
+use datafusion::optimizer::Optimizer;
 use datafusion::prelude::{SessionConfig, SessionContext};
 
+use super::aggregate::{self, Moment};
 use super::function;
 
 /// The one table that rules read.
@@ -115,7 +117,11 @@ fn state(partitions: usize, runtime: Arc<RuntimeEnv>) -> Result<SessionState> {
     let mut scalars = SessionStateDefaults::default_scalar_functions();
     scalars.retain(|function| is_allowed(function.name(), function.signature().volatility));
     let mut aggregates = SessionStateDefaults::default_aggregate_functions();
-    aggregates.retain(|function| is_allowed(function.name(), function.signature().volatility));
+    aggregates.retain(|function| {
+        is_allowed(function.name(), function.signature().volatility)
+            && Moment::by_name(function.name()).is_none()
+    });
+    aggregates.extend(aggregate::all());
     let mut windows = SessionStateDefaults::default_window_functions();
     windows.retain(|function| is_allowed(function.name(), function.signature().volatility));
     windows.extend(function::all());
@@ -129,8 +135,13 @@ fn state(partitions: usize, runtime: Arc<RuntimeEnv>) -> Result<SessionState> {
             "datafusion.optimizer.enable_leaf_expression_pushdown",
             false,
         );
+    // It takes a common part out of some windows of a node and not out of others, which the physical
+    // planner then takes for windows of different orders (DataFusion 55.2).
+    let mut rules = Optimizer::new().rules;
+    rules.retain(|rule| rule.name() != "common_sub_expression_eliminate");
     let mut state = SessionStateBuilder::new()
         .with_config(config)
+        .with_optimizer_rules(rules)
         .with_runtime_env(runtime)
         .with_expr_planners(SessionStateDefaults::default_expr_planners())
         .with_scalar_functions(scalars)

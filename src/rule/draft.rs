@@ -17,6 +17,8 @@ pub(super) struct Matches {
     /// A query whose rows are matches, with the columns that every program returns.
     pub sql: String,
     pub key: Vec<String>,
+    /// How far its windows look ahead.
+    pub wait_secs: i64,
     /// Whether a match may lack a key; such a match stands alone.
     pub may_lack_key: bool,
     pub conditions: Vec<Condition>,

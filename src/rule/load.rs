@@ -10,6 +10,7 @@ use super::{Problem, Rule, sql};
 use crate::anomaly::Level;
 use crate::detect::Program;
 use crate::detect::plan::{Planner, nearest};
+use crate::event::time::MICROS;
 
 /// How long a match silences those of the same key and level, where the rule does not say.
 const SUPPRESS: &str = "1h";
@@ -138,6 +139,7 @@ impl Draft<'_> {
         let program = Program {
             sql: sql::suppressed(&matches, suppress_secs),
             key: matches.key,
+            wait_micros: matches.wait_secs * MICROS,
             conditions: matches.conditions,
             members: matches.members,
         };

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::{Argument, Arguments, Fold, Found};
@@ -18,7 +19,7 @@ const MOST_VALUES: usize = 1000;
 /// The most known values that a finding names, the latest ones.
 const MOST_NAMED: usize = 10;
 
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub struct State {
     /// When the key had its first value.
     since: Option<i64>,
@@ -57,6 +58,11 @@ impl Fold for FirstSeen {
         let is_new = last_seen.is_none_or(|last| time.saturating_sub(last) > forget);
         let history = time.saturating_sub(since);
         (is_new && history >= learn).then(|| state.found(value, last_seen, history, learn))
+    }
+
+    fn bytes(state: &State) -> usize {
+        let texts: usize = state.last_seen.keys().map(String::capacity).sum();
+        texts + state.last_seen.capacity() * (size_of::<(String, i64)>() + 1)
     }
 }
 

@@ -16,9 +16,11 @@ use arrow::array::{
 use arrow::datatypes::{DataType, Float64Type, Int64Type, TimestampMicrosecondType};
 use datafusion::error::{DataFusionError, Result};
 use datafusion::logical_expr::WindowUDF;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::window::{Folding, Stepping};
 use crate::anomaly::Because;
 use crate::event::schema::Column;
 
@@ -33,6 +35,16 @@ pub fn all() -> Vec<Arc<WindowUDF>> {
     ]
 }
 
+/// The keyed function of this name at work in the live engine.
+pub(super) fn stepping(name: &str) -> Box<dyn Stepping> {
+    match name {
+        FirstSeen::NAME => Box::new(Folding::<FirstSeen>::new()),
+        Travel::NAME => Box::new(Folding::<Travel>::new()),
+        // The session knows these names alone.
+        other => unreachable!("no keyed function is called {other}"),
+    }
+}
+
 /// A fold over the events of one key.
 pub trait Fold: Debug + Send + Sync + 'static {
     /// Its name in SQL.
@@ -40,10 +52,13 @@ pub trait Fold: Debug + Send + Sync + 'static {
     /// Its arguments in order.
     const ARGUMENTS: &'static [Argument];
     /// What it remembers of a key; bounded however many events the key has.
-    type State: Debug + Default + Send;
+    type State: Debug + Default + Send + Sync + Serialize + DeserializeOwned;
 
     /// Takes the next event: a row of the arguments.
     fn step(state: &mut Self::State, arguments: &Arguments<'_>, row: usize) -> Option<Found>;
+
+    /// About how much memory the state takes beyond its own size.
+    fn bytes(state: &Self::State) -> usize;
 }
 
 /// What a fold found: the value of its column in SQL, as JSON text.
@@ -92,7 +107,7 @@ enum Values<'a> {
 
 impl<'a> Arguments<'a> {
     /// The arguments of `F` in these arrays.
-    fn of<F: Fold>(arrays: &'a [ArrayRef]) -> Result<Self> {
+    pub(super) fn of<F: Fold>(arrays: &'a [ArrayRef]) -> Result<Self> {
         let typed = F::ARGUMENTS.iter().zip(arrays).map(|(argument, array)| {
             let values = match argument {
                 Argument::Text => array.as_string_view_opt().map(Values::Text),

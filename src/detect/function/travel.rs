@@ -9,6 +9,7 @@
 
 mod place;
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use self::place::{Begun, Known, Place, Position, Recent, Sessions, distance_km};
@@ -26,7 +27,7 @@ use crate::event::time::{MICROS, rfc3339};
 pub struct Travel;
 
 /// What is remembered of a person.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub struct State {
     since: Option<i64>,
     recent: Recent,
@@ -107,6 +108,10 @@ impl Fold for Travel {
             state.recent.add(here);
         }
         found
+    }
+
+    fn bytes(state: &State) -> usize {
+        state.recent.bytes() + state.known.bytes() + state.sessions.bytes()
     }
 }
 

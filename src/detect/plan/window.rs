@@ -1,9 +1,9 @@
-//! What a window may be: it looks back, not ahead, and in one order.
+//! What a window may be: it looks back, or a little ahead, and in one order.
 
 use arrow::datatypes::IntervalMonthDayNano;
 use datafusion::common::ScalarValue;
 use datafusion::logical_expr::expr::{Sort, WindowFunction};
-use datafusion::logical_expr::{Expr, WindowFrameBound, WindowFrameUnits};
+use datafusion::logical_expr::{Expr, WindowFrame, WindowFrameBound, WindowFrameUnits};
 
 use super::column;
 
@@ -19,6 +19,9 @@ const ORDERED: [&str; 6] = [
     "first_seen",
     "travel",
 ];
+
+/// How far ahead a window may look.
+const LONGEST_WAIT_NANOS: i128 = 3600 * 1_000_000_000;
 
 /// Why the window is not allowed, with the remedy.
 pub(super) fn offence(window: &WindowFunction) -> Option<String> {
@@ -41,19 +44,45 @@ pub(super) fn offence(window: &WindowFunction) -> Option<String> {
             "`{name}` in an order that leaves ties: write ORDER BY order_time, event_time, event_id"
         ));
     }
+    if columns.len() > 1 && columns != order {
+        return Some(format!(
+            "`{name}` in an order of its own: write ORDER BY order_time, or ORDER BY order_time, \
+             event_time, event_id"
+        ));
+    }
     if name == "lag" && !params.args.get(1).is_none_or(is_positive) {
         return Some("`lag` by anything but a positive number".to_owned());
     }
     let is_framed = frame.units == WindowFrameUnits::Rows || !ORDERED.contains(&name);
-    if is_framed && matches!(frame.end_bound, WindowFrameBound::Following(_)) {
-        return Some("a frame that ends after its row: end it at CURRENT ROW".to_owned());
+    is_framed.then(|| frame_offence(frame)).flatten()
+}
+
+fn frame_offence(frame: &WindowFrame) -> Option<String> {
+    let looks_ahead = |bound: &WindowFrameBound| matches!(bound, WindowFrameBound::Following(_));
+    let rows_ahead = looks_ahead(&frame.start_bound) || looks_ahead(&frame.end_bound);
+    if frame.units == WindowFrameUnits::Rows && rows_ahead {
+        return Some(
+            "a frame of rows to come: write RANGE … FOLLOWING, which ends at a time".to_owned(),
+        );
     }
-    let is_long =
-        matches!(&frame.start_bound, WindowFrameBound::Preceding(back) if is_too_long(back));
-    (is_framed && is_long).then(|| {
-        "a frame of more than 48 hours, or of months: count whole hours or days with date_bin"
-            .to_owned()
-    })
+    for bound in [&frame.start_bound, &frame.end_bound] {
+        match bound {
+            WindowFrameBound::Following(ahead)
+                if ahead.is_null() || is_longer(ahead, LONGEST_WAIT_NANOS) =>
+            {
+                return Some("a frame that ends more than 1 hour after its row".to_owned());
+            }
+            WindowFrameBound::Preceding(back) if is_longer(back, LONGEST_NANOS) => {
+                return Some(
+                    "a frame of more than 48 hours, or of months: count whole hours or days with \
+                     date_bin"
+                        .to_owned(),
+                );
+            }
+            _ => {}
+        }
+    }
+    None
 }
 
 /// The column by which rows ascend.
@@ -73,20 +102,21 @@ fn is_positive(expression: &Expr) -> bool {
     }
 }
 
-fn is_too_long(back: &ScalarValue) -> bool {
-    match back {
+/// Whether the interval has months, or is longer.
+fn is_longer(interval: &ScalarValue, most_nanos: i128) -> bool {
+    match interval {
         ScalarValue::IntervalMonthDayNano(Some(IntervalMonthDayNano {
             months,
             days,
             nanoseconds,
         })) => {
             let nanos = i128::from(*days) * 86_400_000_000_000 + i128::from(*nanoseconds);
-            *months != 0 || nanos > LONGEST_NANOS
+            *months != 0 || nanos > most_nanos
         }
         ScalarValue::IntervalYearMonth(Some(_)) => true,
-        ScalarValue::IntervalDayTime(Some(interval)) => {
-            let millis = i128::from(interval.days) * 86_400_000 + i128::from(interval.milliseconds);
-            millis * 1_000_000 > LONGEST_NANOS
+        ScalarValue::IntervalDayTime(Some(span)) => {
+            let millis = i128::from(span.days) * 86_400_000 + i128::from(span.milliseconds);
+            millis * 1_000_000 > most_nanos
         }
         _ => false,
     }

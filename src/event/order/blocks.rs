@@ -49,6 +49,11 @@ impl Blocks {
         self.blocks.iter().map(|block| block.rows).sum()
     }
 
+    /// The order time of the last row.
+    pub fn last(&self) -> Option<i64> {
+        self.blocks.last().map(|block| block.times.1)
+    }
+
     /// Appends a batch that has rows, none of which is ordered before those written so far.
     pub fn write(&mut self, batch: &RecordBatch) -> io::Result<()> {
         let batch = compact(batch)?;

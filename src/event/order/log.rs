@@ -6,6 +6,7 @@ use std::ops::Range;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 
+use super::super::time::MICROS;
 use super::blocks::Blocks;
 use super::keys::Keys;
 use super::table::Table;
@@ -41,6 +42,15 @@ impl Log {
             Stored::Memory(table) => table.rows(),
             Stored::Disk(blocks) => blocks.rows(),
         }
+    }
+
+    /// The watermark at its end, in microseconds: the second after its last one.
+    pub fn watermark(&self) -> i64 {
+        let last = match &self.stored {
+            Stored::Memory(table) => table.last(),
+            Stored::Disk(blocks) => blocks.last(),
+        };
+        last.map_or(i64::MIN, |last| (last.div_euclid(MICROS) + 1) * MICROS)
     }
 
     /// What came more than once.

@@ -78,6 +78,12 @@ impl Table {
         self.batch.num_rows()
     }
 
+    /// The order time of the last event.
+    pub fn last(&self) -> Option<i64> {
+        let row = self.canonical.last()?;
+        Some(Keys::of(&self.batch).at(*row as usize).order_time)
+    }
+
     pub fn slice(&self, rows: Range<usize>) -> RecordBatch {
         self.batch.slice(rows.start, rows.len())
     }

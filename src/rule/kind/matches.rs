@@ -42,6 +42,7 @@ impl Kind for Match {
         Some(Matches {
             sql,
             key: common.key,
+            wait_secs: 0,
             may_lack_key: true,
             conditions,
             members: None,

@@ -40,6 +40,7 @@ impl Kind for NewValue {
         Some(Matches {
             sql,
             key: common.key,
+            wait_secs: 0,
             may_lack_key: false,
             conditions: Vec::new(),
             members: None,

@@ -17,6 +17,8 @@ pub(super) struct Sql {
     _kind: String,
     key: Option<Spanned<OneOrMany>>,
     query: Option<Spanned<String>>,
+    /// How long its frames look ahead, at most 1h: a match is found so much later.
+    wait: Option<Spanned<String>>,
     /// What held, for the record.
     #[serde(default)]
     because: Vec<Spanned<Reason>>,
@@ -52,6 +54,7 @@ impl Kind for Sql {
             );
             return None;
         }
+        let wait_secs = draft.duration(self.wait.as_ref(), "0s", 0);
         let key = key?;
         let has = |name: &str| columns.iter().any(|column| column == name);
         let names = key.value.to_vec();
@@ -95,6 +98,7 @@ impl Kind for Sql {
         is_whole.then(|| Matches {
             sql: format!("SELECT *{level} FROM (\n{text}\n) WHERE {condition}"),
             key: names.clone(),
+            wait_secs,
             may_lack_key: false,
             conditions: conditions.collect(),
             members: None,

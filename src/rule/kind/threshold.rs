@@ -71,6 +71,7 @@ impl Kind for Threshold {
         Some(Matches {
             sql,
             key: common.key,
+            wait_secs: 0,
             may_lack_key: false,
             conditions: vec![Condition {
                 text: format!("{measure} within {per} >= {at_least}"),

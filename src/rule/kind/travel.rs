@@ -62,6 +62,7 @@ impl Kind for Travel {
         Some(Matches {
             sql,
             key: common.key,
+            wait_secs: 0,
             may_lack_key: false,
             conditions: Vec::new(),
             members: None,

@@ -1,6 +1,7 @@
 //! Positions, and what is remembered of a person's places and sessions. All of it is bounded: what
 //! was used longest ago goes first.
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::super::Arguments;
@@ -14,7 +15,7 @@ const MOST_KNOWN: usize = 64;
 const MOST_SESSIONS: usize = 16;
 
 /// Where the network of an address is: its autonomous system and a cell of half a degree.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Place {
     pub asn: Option<i64>,
     cell: (i16, i16),
@@ -32,7 +33,7 @@ impl Place {
 }
 
 /// A person's position at an event.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Position {
     pub place: Place,
     /// Latitude and longitude in degrees.
@@ -118,10 +119,25 @@ pub(super) fn distance_km(from: (f64, f64), to: (f64, f64)) -> f64 {
 }
 
 /// The last position at each of the latest places.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Recent(Vec<Position>);
 
 impl Recent {
+    /// About how much memory it takes.
+    pub fn bytes(&self) -> usize {
+        let texts = |position: &Position| {
+            let optional = [
+                &position.ip,
+                &position.network_kind,
+                &position.country,
+                &position.city,
+            ];
+            let optional = optional.into_iter().flatten().map(String::capacity);
+            position.event_id.capacity() + optional.sum::<usize>()
+        };
+        self.0.iter().map(texts).sum::<usize>() + self.0.capacity() * size_of::<Position>()
+    }
+
     pub fn positions(&self) -> impl Iterator<Item = &Position> {
         self.0.iter()
     }
@@ -146,10 +162,10 @@ impl Recent {
 }
 
 /// The places that the person had.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Known(Vec<Seen>);
 
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 struct Seen {
     place: Place,
     first: i64,
@@ -159,6 +175,11 @@ struct Seen {
 }
 
 impl Known {
+    /// About how much memory it takes.
+    pub fn bytes(&self) -> usize {
+        self.0.capacity() * size_of::<Seen>()
+    }
+
     /// Whether the person had no event there before `newest`, nor was found there.
     pub fn is_new(&self, place: Place, newest: i64) -> bool {
         let seen = self.0.iter().find(|seen| seen.place == place);
@@ -188,17 +209,23 @@ impl Known {
 }
 
 /// Where and when a session was first seen.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(super) struct Begun {
     pub place: Place,
     pub time: i64,
 }
 
 /// The person's sessions, each with its beginning and when it was used last.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Sessions(Vec<(String, Begun, i64)>);
 
 impl Sessions {
+    /// About how much memory it takes.
+    pub fn bytes(&self) -> usize {
+        let texts: usize = self.0.iter().map(|(id, ..)| id.capacity()).sum();
+        texts + self.0.capacity() * size_of::<(String, Begun, i64)>()
+    }
+
     /// The beginning of the session that is used here and now; it is now if the session is not
     /// known. A sign-in without a session is told by its own id, and not remembered.
     pub fn begun(&mut self, id: &str, here: &Position) -> Begun {

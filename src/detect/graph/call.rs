@@ -1,0 +1,355 @@
+//! Window functions: which there are, over which frames, and what live state they need.
+
+use arrow::datatypes::{DataType, IntervalMonthDayNano};
+use datafusion::common::ScalarValue;
+use datafusion::logical_expr::expr::{NullTreatment, WindowFunction};
+use datafusion::logical_expr::{
+    Case, Expr, WindowFrame, WindowFrameBound, WindowFrameUnits,
+};
+
+use super::relation::Relation;
+use super::{ExpressionId, GroupId, Graph};
+use crate::detect::aggregate::Moment;
+use crate::detect::plan::Planner;
+use crate::detect::{Error, column};
+use crate::event::time::MICROS;
+
+/// A window function over the rows of a group.
+#[derive(Debug)]
+pub(crate) struct Call {
+    pub group: GroupId,
+    pub function: Function,
+    pub arguments: Vec<ExpressionId>,
+    /// How its first argument's values are kept.
+    pub kind: Kind,
+    pub frame: Frame,
+    /// What SQL says it returns.
+    pub output: DataType,
+    /// The programs that need it.
+    pub users: Vec<usize>,
+}
+
+/// What a call computes. A FILTER stands in its argument, which is NULL for rows that do not count.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Function {
+    /// Rows for which the argument, if there is one, is true.
+    Count,
+    CountDistinct,
+    Moment(Moment),
+    Min,
+    Max,
+    /// Whether the argument holds for all rows, or for any.
+    Every,
+    Any,
+    First { ignore_nulls: bool },
+    Last { ignore_nulls: bool },
+    RowNumber,
+    Lag { offset: usize, default: Option<ExpressionId>, ignore_nulls: bool },
+    /// A keyed function of ours, by its name.
+    Fold(String),
+    /// Remembers the latest events of a key; asked only when something was found, so many
+    /// microseconds later.
+    Recall { wait: i64 },
+}
+
+/// Which of its key's rows a call sees at a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Frame {
+    /// From `start` to `end` microseconds after the row's `order_time`, both included; from the very
+    /// first row without a start.
+    Range { start: Option<i64>, end: i64 },
+    /// From `start` rows before the row to `end` rows before it.
+    Rows { start: Option<usize>, end: usize },
+}
+
+impl Frame {
+    /// How many microseconds it reaches beyond its row.
+    pub fn ahead(self) -> i64 {
+        match self {
+            Self::Range { end, .. } => end.max(0),
+            Self::Rows { .. } => 0,
+        }
+    }
+
+    /// From the first row to this one.
+    const WHOLE: Self = Self::Rows {
+        start: None,
+        end: 0,
+    };
+}
+
+/// The form in which values are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Whole numbers, truth values, times.
+    Integer,
+    Float,
+    Text,
+}
+
+impl Kind {
+    fn of(data_type: &DataType) -> Option<Self> {
+        Some(match data_type {
+            DataType::Dictionary(_, values) => return Self::of(values),
+            DataType::Null | DataType::Boolean => Self::Integer,
+            DataType::Timestamp(..) | DataType::Duration(_) => Self::Integer,
+            DataType::Date32 | DataType::Date64 => Self::Integer,
+            kind if kind.is_integer() => Self::Integer,
+            DataType::Float32 | DataType::Float64 => Self::Float,
+            kind if kind.is_string() => Self::Text,
+            _ => return None,
+        })
+    }
+}
+
+impl Call {
+    /// Whether another call does the same.
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.group == other.group
+            && self.function == other.function
+            && self.arguments == other.arguments
+            && self.frame == other.frame
+            && self.output == other.output
+    }
+}
+
+/// A call before its group is known.
+pub(super) struct Draft {
+    pub partition: Vec<ExpressionId>,
+    /// Which part of the key is a pane of time, and how long it is.
+    pub pane: Option<(usize, i64)>,
+    pub function: Function,
+    pub arguments: Vec<ExpressionId>,
+    pub kind: Kind,
+    pub frame: Frame,
+    pub output: DataType,
+}
+
+/// The most rows that a frame of rows, or `lag`, reaches back.
+pub(crate) const MOST_ROWS: usize = 1000;
+
+impl Graph {
+    /// What the live engine makes of a window function, which was checked for what rules may use.
+    pub(super) fn draft(
+        &mut self,
+        planner: &Planner,
+        input: &Relation,
+        window: &WindowFunction,
+    ) -> Result<Draft, Error> {
+        let params = &window.params;
+        let name = window.fun.name();
+        let mut partition = Vec::new();
+        let mut pane = None;
+        for part in &params.partition_by {
+            let part = input.resolve(part.clone())?;
+            let length = pane_micros(&part);
+            let id = self.expression(planner, part)?;
+            if let Some(length) = length.filter(|_| pane.is_none()) {
+                pane = Some((partition.len(), length));
+            }
+            partition.push(id);
+        }
+        let mut arguments = Vec::new();
+        for argument in &params.args {
+            arguments.push(input.resolve(argument.clone())?);
+        }
+        let filter = params.filter.as_ref().map(|filter| input.resolve(*filter.clone()));
+        let filter = filter.transpose()?;
+        let ignore_nulls = params.null_treatment == Some(NullTreatment::IgnoreNulls);
+        let mut frame = frame(&params.window_frame, params.order_by.len() == 1)?;
+        let mut offset = 1;
+        let mut default = None;
+        let function = match name {
+            "count" if params.distinct => Function::CountDistinct,
+            "count" => {
+                arguments = counted(&arguments, filter.as_ref());
+                Function::Count
+            }
+            "min" => Function::Min,
+            "max" => Function::Max,
+            "bool_and" => Function::Every,
+            "bool_or" => Function::Any,
+            "first_value" => Function::First { ignore_nulls },
+            "last_value" => Function::Last { ignore_nulls },
+            "row_number" => {
+                frame = Frame::WHOLE;
+                Function::RowNumber
+            }
+            "lag" => {
+                frame = Frame::WHOLE;
+                if let Some(rows) = arguments.get(1) {
+                    offset = rows_back(rows)?;
+                }
+                if arguments.len() > 2 {
+                    default = Some(self.expression(planner, arguments[2].clone())?);
+                }
+                arguments.truncate(1);
+                Function::Lag { offset, default, ignore_nulls }
+            }
+            _ => match Moment::by_name(name) {
+                Some(moment) => Function::Moment(moment),
+                None => {
+                    frame = Frame::WHOLE;
+                    Function::Fold(name.to_owned())
+                }
+            },
+        };
+        if params.distinct && !matches!(function, Function::CountDistinct | Function::Min | Function::Max) {
+            return Err(Error::Refused(format!("a rule may not use {name}(DISTINCT …): count(DISTINCT …) alone is")));
+        }
+        if let Some(filter) = filter.filter(|_| function != Function::Count) {
+            arguments = arguments.into_iter().map(|a| only_where(&filter, a)).collect();
+        }
+        let has_start = !matches!(frame, Frame::Range { start: None, .. } | Frame::Rows { start: None, .. });
+        if function == Function::CountDistinct && !has_start && pane.is_none() {
+            return Err(Error::Refused(
+                "a rule may not use count(DISTINCT …) over all that ever was: give it a frame, or a \
+                 date_bin(…, order_time) in PARTITION BY"
+                    .to_owned(),
+            ));
+        }
+        let mut ids = Vec::new();
+        for argument in arguments {
+            ids.push(self.expression(planner, argument)?);
+        }
+        let kept = ids.first().map(|id| &self.expressions[*id].data_type);
+        let kind = match kept {
+            Some(data_type) => Kind::of(data_type).ok_or_else(|| {
+                Error::Refused(format!(
+                    "a rule may not use `{name}` of {data_type}: windows keep whole numbers, \
+                     floating numbers, truth values, times and text"
+                ))
+            })?,
+            None => Kind::Integer,
+        };
+        let output = match &function {
+            Function::Lag { .. } | Function::First { .. } | Function::Last { .. }
+            | Function::Min | Function::Max => kept.cloned().unwrap_or(DataType::Null),
+            Function::Count | Function::CountDistinct => DataType::Int64,
+            Function::Moment(Moment::Sum) => DataType::Int64,
+            Function::Moment(_) => DataType::Float64,
+            Function::Every | Function::Any => DataType::Boolean,
+            Function::RowNumber => DataType::UInt64,
+            Function::Fold(_) => DataType::Utf8View,
+            Function::Recall { .. } => DataType::Null,
+        };
+        Ok(Draft {
+            partition,
+            pane,
+            function,
+            arguments: ids,
+            kind,
+            frame,
+            output,
+        })
+    }
+}
+
+/// The condition under which a row counts; none for `count(*)`.
+fn counted(arguments: &[Expr], filter: Option<&Expr>) -> Vec<Expr> {
+    let is_there = arguments
+        .first()
+        .filter(|argument| !matches!(argument, Expr::Literal(value, _) if !value.is_null()))
+        .map(|argument| argument.clone().is_not_null());
+    let condition = match (is_there, filter.cloned()) {
+        (Some(is_there), Some(filter)) => Some(filter.and(is_there)),
+        (one, other) => one.or(other),
+    };
+    condition.into_iter().collect()
+}
+
+/// `CASE WHEN filter THEN value END`.
+fn only_where(filter: &Expr, value: Expr) -> Expr {
+    let when = (Box::new(filter.clone()), Box::new(value));
+    Expr::Case(Case::new(None, vec![when], None))
+}
+
+fn rows_back(offset: &Expr) -> Result<usize, Error> {
+    let value = match offset {
+        Expr::Cast(cast) => return rows_back(&cast.expr),
+        Expr::Literal(value, _) => value.clone(),
+        _ => ScalarValue::Null,
+    };
+    let rows = match value {
+        ScalarValue::Int64(Some(rows)) => usize::try_from(rows).ok(),
+        ScalarValue::UInt64(Some(rows)) => usize::try_from(rows).ok(),
+        _ => None,
+    };
+    rows.filter(|rows| (1..=MOST_ROWS).contains(rows)).ok_or_else(|| {
+        Error::Refused(format!("`lag` goes back 1 to {MOST_ROWS} rows, not {offset}"))
+    })
+}
+
+fn frame(frame: &WindowFrame, is_by_time: bool) -> Result<Frame, Error> {
+    let unbounded = |bound: &ScalarValue| bound.is_null();
+    let refused = || Error::Refused(format!("a rule may not use the frame {frame}"));
+    if frame.units == WindowFrameUnits::Range && is_by_time {
+        let start = match &frame.start_bound {
+            WindowFrameBound::Preceding(back) if unbounded(back) => None,
+            bound => Some(micros(bound).ok_or_else(refused)?),
+        };
+        let end = micros(&frame.end_bound).ok_or_else(refused)?;
+        return Ok(Frame::Range { start, end });
+    }
+    // In an order without ties RANGE is the row itself, or all before it too.
+    let is_range = frame.units == WindowFrameUnits::Range;
+    let rows = |bound: &WindowFrameBound| match bound {
+        WindowFrameBound::CurrentRow => Some(0),
+        WindowFrameBound::Preceding(ScalarValue::UInt64(Some(rows))) if !is_range => usize::try_from(*rows).ok(),
+        _ => None,
+    };
+    let start = match &frame.start_bound {
+        WindowFrameBound::Preceding(back) if unbounded(back) => None,
+        bound => Some(rows(bound).ok_or_else(refused)?),
+    };
+    let end = rows(&frame.end_bound).ok_or_else(refused)?;
+    if start.is_some_and(|start| start > MOST_ROWS) || end > MOST_ROWS {
+        return Err(Error::Refused(format!("a rule may not use a frame of more than {MOST_ROWS} rows: use RANGE with an interval")));
+    }
+    Ok(Frame::Rows { start, end })
+}
+
+/// Where the bound lies, in microseconds after its row.
+fn micros(bound: &WindowFrameBound) -> Option<i64> {
+    let length = |value: &ScalarValue| interval_micros(value);
+    match bound {
+        WindowFrameBound::CurrentRow => Some(0),
+        WindowFrameBound::Preceding(back) => Some(-length(back)?),
+        WindowFrameBound::Following(ahead) => length(ahead),
+    }
+}
+
+/// Microseconds of an interval; `None` if it has months, or parts of a microsecond.
+pub(crate) fn interval_micros(value: &ScalarValue) -> Option<i64> {
+    const DAY: i64 = 86_400 * MICROS;
+    match value {
+        ScalarValue::IntervalMonthDayNano(Some(IntervalMonthDayNano { months: 0, days, nanoseconds })) => {
+            (nanoseconds % 1000 == 0).then(|| i64::from(*days) * DAY + nanoseconds / 1000)
+        }
+        ScalarValue::IntervalDayTime(Some(interval)) => {
+            Some(i64::from(interval.days) * DAY + i64::from(interval.milliseconds) * 1000)
+        }
+        _ => None,
+    }
+}
+
+/// The length of a pane of time in microseconds, if the expression is `date_bin(…, order_time)`.
+fn pane_micros(expression: &Expr) -> Option<i64> {
+    fn is_order_time(expression: &Expr) -> bool {
+        match expression {
+            Expr::Cast(cast) => is_order_time(&cast.expr),
+            Expr::Column(name) => name.name() == column::ORDER_TIME,
+            _ => false,
+        }
+    }
+    match expression {
+        Expr::Cast(cast) => pane_micros(&cast.expr),
+        Expr::ScalarFunction(call) if call.name() == "date_bin" => match call.args.as_slice() {
+            [Expr::Literal(length, _), time] if is_order_time(time) => {
+                interval_micros(length).filter(|length| *length > 0)
+            }
+            _ => None,
+        },
+        _ => None,
+    }
+}

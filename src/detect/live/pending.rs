@@ -1,0 +1,170 @@
+//! Rows that came and are not judged yet.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arrow::array::{
+    Array, ArrayRef, AsArray, BooleanArray, DictionaryArray, Int32Array, RecordBatch, StringArray,
+    StringViewArray, TimestampMicrosecondArray,
+};
+use arrow::compute::{filter_record_batch, interleave};
+use arrow::datatypes::{DataType, Int32Type, SchemaRef, TimestampMicrosecondType};
+use arrow::error::ArrowError;
+
+use crate::event::schema::{Column, ColumnSet};
+
+/// Batches in any order, with the columns that the engine reads.
+#[derive(Debug)]
+pub(super) struct Pending {
+    schema: SchemaRef,
+    batches: Vec<RecordBatch>,
+}
+
+impl Pending {
+    pub fn new(columns: ColumnSet) -> Self {
+        Self {
+            schema: columns.schema(),
+            batches: Vec::new(),
+        }
+    }
+
+    /// Adds the rows of a batch, which may have more columns.
+    ///
+    /// # Errors
+    /// When a column is missing.
+    pub fn push(&mut self, batch: &RecordBatch) -> Result<(), ArrowError> {
+        let columns = self.schema.fields().iter().map(|field| {
+            let column = batch.column_by_name(field.name());
+            column.map(Arc::clone).ok_or_else(|| {
+                ArrowError::SchemaError(format!("column `{}` was not decoded", field.name()))
+            })
+        });
+        let columns = columns.collect::<Result<_, _>>()?;
+        if batch.num_rows() > 0 {
+            self.batches
+                .push(RecordBatch::try_new(Arc::clone(&self.schema), columns)?);
+        }
+        Ok(())
+    }
+
+    /// Takes out the rows before the watermark, in canonical order.
+    ///
+    /// # Errors
+    /// When batches do not fit together, which is a defect.
+    pub fn take(&mut self, watermark: i64) -> Result<Option<RecordBatch>, ArrowError> {
+        let batches = std::mem::take(&mut self.batches);
+        let order = order(&batches, Some(watermark));
+        if order.is_empty() {
+            self.batches = batches;
+            return Ok(None);
+        }
+        for batch in &batches {
+            let times = times(batch, Column::OrderTime).values();
+            if times.iter().any(|time| *time >= watermark) {
+                let rest: BooleanArray = times.iter().map(|time| Some(*time >= watermark)).collect();
+                self.batches.push(filter_record_batch(batch, &rest)?);
+            }
+        }
+        Ok(Some(arranged(&batches, &order)?))
+    }
+
+    /// Rows that wait.
+    pub fn rows(&self) -> usize {
+        self.batches.iter().map(RecordBatch::num_rows).sum()
+    }
+}
+
+/// A row: its time, and where it stands.
+type Place = (i64, u32, u32);
+
+/// The canonical order of the rows of some batches, all or those before a time.
+pub(super) fn order(batches: &[RecordBatch], before: Option<i64>) -> Vec<Place> {
+    let mut places: Vec<Place> = Vec::with_capacity(batches.iter().map(RecordBatch::num_rows).sum());
+    for (at, batch) in (0..).zip(batches) {
+        let rows = (0..).zip(times(batch, Column::OrderTime).values());
+        let rows = rows.filter(|(_, time)| before.is_none_or(|before| **time < before));
+        places.extend(rows.map(|(row, time)| (*time, at, row)));
+    }
+    if !places.is_sorted_by_key(|(time, ..)| *time) {
+        places.sort_unstable();
+    }
+    let keys: Vec<(&TimestampMicrosecondArray, &StringViewArray)> = batches
+        .iter()
+        .map(|batch| {
+            let ids = batch[Column::EventId.name()].as_string_view();
+            (times(batch, Column::EventTime), ids)
+        })
+        .collect();
+    let key = |(_, batch, row): &Place| {
+        let (times, ids) = keys[*batch as usize];
+        (times.value(*row as usize), ids.value(*row as usize))
+    };
+    for ties in places.chunk_by_mut(|(one, ..), (other, ..)| one == other) {
+        if ties.len() > 1 {
+            ties.sort_unstable_by(|one, other| key(one).cmp(&key(other)));
+        }
+    }
+    places
+}
+
+fn times(batch: &RecordBatch, column: Column) -> &TimestampMicrosecondArray {
+    batch[column.name()].as_primitive::<TimestampMicrosecondType>()
+}
+
+/// The rows in this order.
+pub(super) fn arranged(batches: &[RecordBatch], order: &[Place]) -> Result<RecordBatch, ArrowError> {
+    let is_whole = |batch: &RecordBatch| {
+        let rows = (0..).zip(order).all(|(at, (.., row))| *row == at);
+        rows && batch.num_rows() == order.len()
+    };
+    if let [batch] = batches
+        && is_whole(batch)
+    {
+        return Ok(batch.clone());
+    }
+    let rows: Vec<(usize, usize)> = order
+        .iter()
+        .map(|(_, batch, row)| (*batch as usize, *row as usize))
+        .collect();
+    let schema = batches[0].schema();
+    let columns = schema.fields().iter().enumerate().map(|(at, field)| {
+        let arrays: Vec<&dyn Array> = batches.iter().map(|b| b.column(at).as_ref()).collect();
+        match field.data_type() {
+            DataType::Dictionary(..) => Ok(dictionary(&arrays, &rows)),
+            _ => interleave(&arrays, &rows),
+        }
+    });
+    RecordBatch::try_new(Arc::clone(&schema), columns.collect::<Result<_, _>>()?)
+}
+
+/// The rows of several dictionaries with one dictionary, each value once.
+fn dictionary(arrays: &[&dyn Array], rows: &[(usize, usize)]) -> ArrayRef {
+    let mut values: Vec<&str> = Vec::new();
+    let mut known: HashMap<&str, i32> = HashMap::new();
+    let translated: Vec<(&Int32Array, Vec<i32>)> = arrays
+        .iter()
+        .map(|array| {
+            let array = array.as_dictionary::<Int32Type>();
+            let texts = array.values().as_string::<i32>();
+            let codes = texts.iter().map(|text| {
+                let text = text.unwrap_or_default();
+                *known.entry(text).or_insert_with(|| {
+                    values.push(text);
+                    values.len() as i32 - 1
+                })
+            });
+            (array.keys(), codes.collect())
+        })
+        .collect();
+    let codes = rows.iter().map(|(batch, row)| {
+        let (codes, new) = &translated[*batch];
+        codes.is_valid(*row).then(|| new[codes.value(*row) as usize])
+    });
+    let codes: Int32Array = codes.collect();
+    let values = Arc::new(StringArray::from(values));
+    match DictionaryArray::try_new(codes, values) {
+        Ok(array) => Arc::new(array),
+        // Every code was given out for a value.
+        Err(error) => unreachable!("codes without values: {error}"),
+    }
+}

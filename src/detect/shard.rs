@@ -1,0 +1,199 @@
+//! Shards: the unit of state, of parallel work and of snapshots.
+//!
+//! Every key belongs to one of a fixed number of shards, by a fixed hash of our own, so that neither
+//! the number of threads nor the version of a library decides where state is. A shard is a
+//! synchronous state machine that owns all of its keys' windows and nothing else.
+
+use arrow::array::{Array, ArrayRef, AsArray, StringViewArray};
+use arrow::datatypes::DataType;
+use arrow::error::ArrowError;
+use arrow::row::{RowConverter, Rows, SortField};
+
+use super::graph::{Graph, Group};
+use super::window::{KeyedWindow, Keys, Prepared};
+
+/// How many shards there are.
+pub const SHARDS: usize = 64;
+
+/// The shard of a key.
+pub(super) fn shard_of(hash: u64) -> usize {
+    (hash >> 58) as usize
+}
+
+/// A hash of a key's bytes: fixed for good, since snapshots are cut by it. Eight bytes at a time are
+/// multiplied by an odd constant and folded; the end mixes as `splitmix64` does (Steele, Lea and
+/// Flood, 2014).
+pub(super) fn hash(bytes: &[u8]) -> u64 {
+    const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
+    let mut state = FACTOR ^ bytes.len() as u64;
+    let mut chunks = bytes.chunks_exact(8);
+    let mut add = |word: u64| {
+        let product = u128::from(state ^ word) * u128::from(FACTOR);
+        state = (product as u64) ^ ((product >> 64) as u64).rotate_left(29);
+    };
+    for chunk in &mut chunks {
+        add(u64::from_le_bytes(chunk.try_into().unwrap_or_default()));
+    }
+    let mut last = [0; 8];
+    last[..chunks.remainder().len()].copy_from_slice(chunks.remainder());
+    add(u64::from_le_bytes(last));
+    state = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    state = (state ^ (state >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    state ^ (state >> 31)
+}
+
+/// How the parts of a key become bytes.
+#[derive(Debug)]
+pub(super) enum Encoding {
+    /// One text as it is.
+    Text,
+    /// Anything else, as Arrow's row format writes it.
+    Rows(RowConverter),
+}
+
+impl Encoding {
+    /// # Errors
+    /// When a part is of a type that cannot be compared.
+    pub fn new(parts: &[DataType]) -> Result<Self, ArrowError> {
+        if let [DataType::Utf8View] = parts {
+            return Ok(Self::Text);
+        }
+        let fields = parts.iter().map(|part| SortField::new(part.clone()));
+        Ok(Self::Rows(RowConverter::new(fields.collect())?))
+    }
+
+    /// The keys of some rows.
+    ///
+    /// # Errors
+    /// When the arrays are not of the types that were announced.
+    pub fn keys(&self, parts: &[ArrayRef], rows: usize) -> Result<KeyColumn, ArrowError> {
+        let bytes = match self {
+            Self::Text => KeyBytes::Text(parts[0].as_string_view().clone()),
+            Self::Rows(_) if parts.is_empty() => KeyBytes::None,
+            Self::Rows(converter) => KeyBytes::Rows(converter.convert_columns(parts)?),
+        };
+        let hashes = (0..rows).map(|row| hash(bytes.get(row))).collect();
+        Ok(KeyColumn { bytes, hashes })
+    }
+}
+
+/// The keys of the rows of a batch.
+#[derive(Debug)]
+pub(super) struct KeyColumn {
+    bytes: KeyBytes,
+    hashes: Vec<u64>,
+}
+
+#[derive(Debug)]
+enum KeyBytes {
+    None,
+    Text(StringViewArray),
+    Rows(Rows),
+}
+
+impl KeyBytes {
+    /// No text holds this byte, so that NULL is a key of its own.
+    const NULL: &[u8] = &[0xff];
+
+    #[inline]
+    fn get(&self, row: usize) -> &[u8] {
+        match self {
+            Self::None => &[],
+            Self::Text(texts) if texts.is_null(row) => Self::NULL,
+            Self::Text(texts) => texts.value(row).as_bytes(),
+            Self::Rows(rows) => rows.row(row).data(),
+        }
+    }
+}
+
+impl KeyColumn {
+    /// Hash and bytes of a row's key.
+    #[inline]
+    pub fn get(&self, row: usize) -> (u64, &[u8]) {
+        (self.hashes[row], self.bytes.get(row))
+    }
+
+    /// The rows by shard.
+    pub fn by_shard(&self) -> ByShard {
+        let mut starts = [0_u32; SHARDS + 1];
+        for hash in &self.hashes {
+            starts[shard_of(*hash) + 1] += 1;
+        }
+        for shard in 0..SHARDS {
+            starts[shard + 1] += starts[shard];
+        }
+        let mut next = starts;
+        let mut rows = vec![0; self.hashes.len()];
+        for (row, hash) in (0..).zip(&self.hashes) {
+            let at = &mut next[shard_of(*hash)];
+            rows[*at as usize] = row;
+            *at += 1;
+        }
+        ByShard { rows, starts }
+    }
+}
+
+/// The rows of a batch, those of one shard together, each shard's in their order.
+#[derive(Debug)]
+pub(super) struct ByShard {
+    rows: Vec<u32>,
+    starts: [u32; SHARDS + 1],
+}
+
+impl ByShard {
+    /// Those of a shard.
+    pub fn rows(&self, shard: usize) -> &[u32] {
+        &self.rows[self.starts[shard] as usize..self.starts[shard + 1] as usize]
+    }
+
+    /// For each row where it stands among all of them.
+    pub fn places(&self) -> Vec<u32> {
+        let mut places = vec![0; self.rows.len()];
+        for (place, row) in (0..).zip(&self.rows) {
+            places[*row as usize] = place;
+        }
+        places
+    }
+}
+
+/// The windows of all keys that belong here.
+#[derive(Debug)]
+pub(super) struct Shard {
+    pub number: usize,
+    /// One for each space of the graph.
+    pub spaces: Vec<Keys>,
+    /// One for each group of the graph.
+    pub windows: Vec<KeyedWindow>,
+}
+
+impl Shard {
+    pub fn new(graph: &Graph, number: usize) -> Self {
+        Self {
+            number,
+            spaces: graph.spaces.iter().map(|_| Keys::default()).collect(),
+            windows: (0..graph.groups.len())
+                .map(|group| KeyedWindow::new(graph, group))
+                .collect(),
+        }
+    }
+
+    /// The window of a group takes its rows.
+    ///
+    /// # Errors
+    /// When the input is not what a call reads.
+    pub fn take(
+        &mut self,
+        at: usize,
+        group: &Group,
+        batch: &Prepared,
+    ) -> datafusion::error::Result<()> {
+        self.windows[at].take(&mut self.spaces[group.space], batch, self.number)
+    }
+
+    /// Lets go of all that no row from the watermark on can reach.
+    pub fn settle(&mut self, graph: &Graph, watermark: i64) {
+        for (window, group) in self.windows.iter_mut().zip(&graph.groups) {
+            window.settle(&mut self.spaces[group.space], watermark);
+        }
+    }
+}

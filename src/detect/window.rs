@@ -1,0 +1,355 @@
+//! Keyed windows: the live state of a group of calls in one shard.
+//!
+//! Rows come in canonical order. Those that frames of time need stand in one log; each frame has a
+//! cursor at either end of it, so that what leaves a frame is found by reading on in the log, not by
+//! looking at keys: an idle key costs nothing, and goes when its last row does. Nothing here decides
+//! what a window means: what is let go of is what no frame can reach any more.
+
+mod accumulate;
+mod build;
+mod fold;
+mod keys;
+mod log;
+mod recall;
+mod slot;
+mod step;
+mod value;
+
+use std::collections::VecDeque;
+
+use arrow::array::{ArrayRef, RecordBatch};
+use arrow::compute::concat_batches;
+use serde::{Deserialize, Serialize};
+
+pub(super) use self::keys::Keys;
+use self::log::Log;
+use self::recall::Recall;
+pub(super) use self::fold::Folding;
+use self::slot::{Sliding, Stored, from_bytes};
+pub(super) use self::slot::{Input, Stepping};
+pub(super) use self::value::{Values, returned};
+use super::graph::Graph;
+
+/// What a batch of rows brings to a group; all shards read it.
+#[derive(Debug)]
+pub(super) struct Prepared {
+    /// Microseconds, ascending.
+    pub times: Vec<i64>,
+    pub keys: super::shard::KeyColumn,
+    /// The rows of each shard, in their order.
+    pub shards: super::shard::ByShard,
+    /// For each call of the group what it reads.
+    pub inputs: Vec<Input>,
+    /// When the pane of each row is over, if there are panes; microseconds.
+    pub pane_ends: Vec<i64>,
+    /// What must be kept of the rows until their frames have ended.
+    pub carried: Option<RecordBatch>,
+}
+
+/// A group of calls in one shard.
+#[derive(Debug)]
+pub(super) struct KeyedWindow {
+    /// How long after their time rows come here, in microseconds.
+    behind: i64,
+    /// How far frames look ahead, in microseconds.
+    wait: i64,
+    /// Whether a key's state stays when its rows are gone.
+    is_lasting: bool,
+    has_panes: bool,
+    /// In how many places a row is kept, each of which lets go of it by itself.
+    keepers: u32,
+    slots: Vec<Slot>,
+    held: Held,
+    carried: VecDeque<RecordBatch>,
+    /// Scratch: the numbers of the keys of the rows at hand.
+    numbers: Vec<u32>,
+}
+
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Held {
+    log: Log,
+    /// The first row of the log that has no results yet.
+    judged: u64,
+    /// By the number of a key: how many of its rows are kept, and one more while its state lasts.
+    reasons: Vec<u32>,
+    /// When panes are over, and the keys that hold them.
+    panes: VecDeque<(i64, u32)>,
+}
+
+/// A call at work.
+#[derive(Debug)]
+enum Slot {
+    Sliding(Box<dyn Sliding>),
+    Stepping(Box<dyn Stepping>),
+    Recall(Recall),
+}
+
+impl KeyedWindow {
+    /// The windows of a group of the graph.
+    pub fn new(graph: &Graph, group: usize) -> Self {
+        let group = &graph.groups[group];
+        let behind = graph.behind(group.table);
+        let calls = group.calls.iter().map(|call| &graph.calls[*call]);
+        let slots: Vec<Slot> = calls.clone().map(build::slot).collect();
+        let is_recall = |slot: &&Slot| matches!(slot, Slot::Recall(_));
+        let slides = slots.iter().any(|slot| matches!(slot, Slot::Sliding(_)));
+        Self {
+            behind,
+            wait: group.wait,
+            is_lasting: calls.clone().any(build::is_lasting),
+            has_panes: graph.spaces[group.space].pane.is_some(),
+            keepers: u32::from(slides) + slots.iter().filter(is_recall).count() as u32,
+            slots,
+            held: Held::default(),
+            carried: VecDeque::new(),
+            numbers: Vec::new(),
+        }
+    }
+
+    /// Takes the rows of this shard. Unless frames look ahead, each has its results now.
+    ///
+    /// # Errors
+    /// When the input is not what a call reads.
+    pub fn take(
+        &mut self,
+        keys: &mut Keys,
+        batch: &Prepared,
+        shard: usize,
+    ) -> datafusion::error::Result<()> {
+        let rows = batch.shards.rows(shard);
+        self.number(keys, batch, rows);
+        let bound = keys.bound();
+        let first = self.held.log.end();
+        let mut slides = false;
+        for (slot, input) in self.slots.iter_mut().zip(&batch.inputs) {
+            match slot {
+                Slot::Sliding(slot) => {
+                    slot.grow(bound);
+                    slot.enter(input, rows);
+                    slides = true;
+                }
+                Slot::Stepping(slot) => {
+                    slot.grow(bound);
+                    slot.run(input, rows, &self.numbers)?;
+                }
+                Slot::Recall(slot) => {
+                    slot.grow(bound);
+                    slot.enter(input, &batch.times, rows, &self.numbers);
+                }
+            }
+        }
+        if !slides {
+            return Ok(());
+        }
+        for (row, key) in rows.iter().zip(&self.numbers) {
+            self.held.log.push(batch.times[*row as usize], *key);
+        }
+        if self.wait == 0 {
+            self.judge(first..self.held.log.end());
+        } else if let Some(carried) = &batch.carried {
+            let rows: arrow::array::UInt32Array = rows.to_vec().into();
+            self.carried
+                .push_back(arrow::compute::take_record_batch(carried, &rows)?);
+        }
+        Ok(())
+    }
+
+    /// Finds the numbers of the rows' keys, and holds those that are new to the group.
+    fn number(&mut self, keys: &mut Keys, batch: &Prepared, rows: &[u32]) {
+        self.numbers.clear();
+        for row in rows {
+            let row = *row as usize;
+            let (hash, bytes) = batch.keys.get(row);
+            let number = keys.enter(hash, bytes);
+            if self.held.reasons.len() <= number as usize {
+                self.held.reasons.resize(keys.bound(), 0);
+            }
+            let reasons = &mut self.held.reasons[number as usize];
+            if *reasons == 0 {
+                keys.hold(number);
+                if self.is_lasting {
+                    *reasons = 1;
+                    if self.has_panes {
+                        self.held.panes.push_back((batch.pane_ends[row], number));
+                    }
+                }
+            }
+            *reasons += self.keepers;
+            self.numbers.push(number);
+        }
+    }
+
+    fn judge(&mut self, rows: std::ops::Range<u64>) {
+        for slot in &mut self.slots {
+            if let Slot::Sliding(slot) = slot {
+                slot.run(&self.held.log, rows.clone());
+            }
+        }
+        self.held.judged = rows.end;
+    }
+
+    /// Judges the rows whose frames have ended at this watermark; gives what was carried for them, in
+    /// the order of their results.
+    ///
+    /// # Errors
+    /// When batches do not fit together, which is a defect.
+    pub fn judge_waiting(&mut self, watermark: i64) -> datafusion::error::Result<Option<RecordBatch>> {
+        let first = self.held.judged;
+        let mut end = first;
+        while end < self.held.log.end()
+            && self.held.log.time(end) < watermark.saturating_sub(self.behind + self.wait)
+        {
+            end += 1;
+        }
+        if first == end {
+            return Ok(None);
+        }
+        self.judge(first..end);
+        let mut parts = Vec::new();
+        let mut missing = (end - first) as usize;
+        while missing > 0
+            && let Some(front) = self.carried.pop_front()
+        {
+            let rows = front.num_rows().min(missing);
+            parts.push(front.slice(0, rows));
+            if rows < front.num_rows() {
+                self.carried
+                    .push_front(front.slice(rows, front.num_rows() - rows));
+            }
+            missing -= rows;
+        }
+        let Some(schema) = parts.first().map(RecordBatch::schema) else {
+            return Ok(None);
+        };
+        Ok(Some(concat_batches(&schema, &parts)?))
+    }
+
+    /// The results of each call since they were taken last; none of those that are only asked.
+    pub fn results(&mut self) -> Vec<Option<ArrayRef>> {
+        let slots = self.slots.iter_mut();
+        slots
+            .map(|slot| match slot {
+                Slot::Sliding(slot) => Some(slot.take()),
+                Slot::Stepping(slot) => Some(slot.take()),
+                Slot::Recall(_) => None,
+            })
+            .collect()
+    }
+
+    /// Lets go of all that no row from the watermark on can reach.
+    pub fn settle(&mut self, keys: &mut Keys, watermark: i64) {
+        let time = watermark.saturating_sub(self.behind + self.wait);
+        let mut first = self.held.log.end();
+        let mut gone = Vec::new();
+        for slot in &mut self.slots {
+            match slot {
+                Slot::Sliding(slot) => first = first.min(slot.settle(&self.held.log, time)),
+                Slot::Stepping(_) => {}
+                Slot::Recall(slot) => slot.settle(watermark, |key| gone.push(key)),
+            }
+        }
+        if self.wait > 0 {
+            first = first.min(self.held.judged);
+        }
+        for slot in &mut self.slots {
+            if let Slot::Sliding(slot) = slot {
+                slot.trim(first);
+            }
+        }
+        while self.held.log.start() < first
+            && let Some(key) = self.held.log.pop()
+        {
+            gone.push(key);
+        }
+        while let Some((_, key)) = self.held.panes.pop_front_if(|(end, _)| *end <= time) {
+            gone.push(key);
+        }
+        for key in gone {
+            self.let_go(keys, key);
+        }
+    }
+
+    /// There is one reason less to keep the key.
+    fn let_go(&mut self, keys: &mut Keys, key: u32) {
+        let reasons = &mut self.held.reasons[key as usize];
+        *reasons -= 1;
+        if *reasons > 0 {
+            return;
+        }
+        for slot in &mut self.slots {
+            match slot {
+                Slot::Sliding(slot) => slot.forget(key),
+                Slot::Stepping(slot) => slot.forget(key),
+                Slot::Recall(_) => {}
+            }
+        }
+        keys.release(key);
+    }
+
+    /// The events of a key that the call at this position remembers, the newest first.
+    pub fn recall(&self, call: usize, key: u32, span: i64, time: i64) -> Vec<String> {
+        match &self.slots[call] {
+            Slot::Recall(slot) => slot.find(key, span, time),
+            _ => Vec::new(),
+        }
+    }
+
+    /// Rows that are kept.
+    pub fn rows(&self) -> u64 {
+        self.held.log.end() - self.held.log.start()
+    }
+
+    /// About how much memory each call takes, and what they share.
+    pub fn bytes(&self) -> (Vec<usize>, usize) {
+        let slots = self.slots.iter().map(|slot| match slot {
+            Slot::Sliding(slot) => slot.bytes(),
+            Slot::Stepping(slot) => slot.bytes(),
+            Slot::Recall(slot) => slot.bytes(),
+        });
+        let carried: usize = self.carried.iter().map(RecordBatch::get_array_memory_size).sum();
+        let held = &self.held;
+        let shared = held.log.bytes()
+            + held.reasons.capacity() * size_of::<u32>()
+            + held.panes.capacity() * size_of::<(i64, u32)>()
+            + carried;
+        (slots.collect(), shared)
+    }
+
+    /// The whole state.
+    pub fn save(&self) -> Stored<Saved> {
+        let slots = self.slots.iter().map(|slot| match slot {
+            Slot::Sliding(slot) => slot.save(),
+            Slot::Stepping(slot) => slot.save(),
+            Slot::Recall(slot) => slot.save(),
+        });
+        Ok(Saved {
+            held: postcard::to_stdvec(&self.held)?,
+            slots: slots.collect::<Stored<_>>()?,
+            carried: self.carried.iter().cloned().collect(),
+        })
+    }
+
+    /// Takes over a saved state of the same group.
+    pub fn load(&mut self, saved: Saved) -> Stored<()> {
+        self.held = from_bytes(&saved.held)?;
+        if saved.slots.len() != self.slots.len() {
+            return Err(postcard::Error::DeserializeBadEncoding);
+        }
+        for (slot, bytes) in self.slots.iter_mut().zip(&saved.slots) {
+            match slot {
+                Slot::Sliding(slot) => slot.load(bytes)?,
+                Slot::Stepping(slot) => slot.load(bytes)?,
+                Slot::Recall(slot) => slot.load(bytes)?,
+            }
+        }
+        self.carried = saved.carried.into();
+        Ok(())
+    }
+}
+
+/// The state of a group in one shard, in parts.
+pub(super) struct Saved {
+    pub held: Vec<u8>,
+    pub slots: Vec<Vec<u8>>,
+    pub carried: Vec<RecordBatch>,
+}

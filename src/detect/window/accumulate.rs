@@ -1,0 +1,370 @@
+//! What is counted over the rows of a frame, one state a key.
+//!
+//! Rows of a key enter its frame in order and leave it in the same order. States hold no more than
+//! their result needs, and come out the same whichever rows went through them before.
+//!
+//! Where rows leave their frame, whoever keeps the rows holds their texts. Where none leaves, a row
+//! is handed over with its text: the state holds what it names and releases the rest.
+
+use std::cmp::Ordering;
+use std::collections::{HashMap, VecDeque};
+use std::fmt::Debug;
+
+use foldhash::fast::FixedState;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use super::value::{Kept, Texts};
+use crate::detect::aggregate::{Moment, Moments};
+
+/// How the rows of a frame come to one value.
+pub(crate) trait Accumulate: Debug + Send + Sync + 'static {
+    type State: Default + Debug + Send + Sync + Serialize + DeserializeOwned;
+
+    /// A row enters the frame; `at` numbers the rows, ascending.
+    fn add(&self, state: &mut Self::State, value: Kept, at: u64, texts: &mut Texts);
+
+    /// The oldest row leaves the frame.
+    fn retract(&self, state: &mut Self::State, value: Kept, at: u64);
+
+    fn result(&self, state: &Self::State) -> Kept;
+
+    /// Releases the texts that the state holds; it is not used again.
+    fn release(&self, _state: &mut Self::State, _texts: &mut Texts) {}
+
+    /// Memory beyond the state itself.
+    fn bytes(&self, _state: &Self::State) -> usize {
+        0
+    }
+}
+
+/// `count`: rows whose value is true.
+#[derive(Debug)]
+pub(crate) struct Count;
+
+impl Accumulate for Count {
+    type State = u32;
+
+    fn add(&self, state: &mut u32, value: Kept, _: u64, _: &mut Texts) {
+        *state += u32::from(value.is_true());
+    }
+
+    fn retract(&self, state: &mut u32, value: Kept, _: u64) {
+        *state -= u32::from(value.is_true());
+    }
+
+    fn result(&self, state: &u32) -> Kept {
+        Kept::Integer((*state).into())
+    }
+}
+
+impl Accumulate for Moment {
+    type State = Moments;
+
+    fn add(&self, state: &mut Moments, value: Kept, _: u64, _: &mut Texts) {
+        if let Kept::Integer(value) = value {
+            state.add(value);
+        }
+    }
+
+    fn retract(&self, state: &mut Moments, value: Kept, _: u64) {
+        if let Kept::Integer(value) = value {
+            state.retract(value);
+        }
+    }
+
+    fn result(&self, state: &Moments) -> Kept {
+        match self {
+            Self::Sum => state.sum().map_or(Kept::Null, Kept::Integer),
+            Self::Mean => state.mean().map_or(Kept::Null, Kept::Float),
+            Self::Stddev => state.stddev().map_or(Kept::Null, Kept::Float),
+        }
+    }
+}
+
+/// `bool_and` and `bool_or`.
+#[derive(Debug)]
+pub(crate) struct Truth {
+    pub every: bool,
+}
+
+impl Accumulate for Truth {
+    /// Rows that are true, and rows that are false.
+    type State = (u32, u32);
+
+    fn add(&self, state: &mut Self::State, value: Kept, _: u64, _: &mut Texts) {
+        state.0 += u32::from(value.is_true());
+        state.1 += u32::from(!value.is_true() && !value.is_null());
+    }
+
+    fn retract(&self, state: &mut Self::State, value: Kept, _: u64) {
+        state.0 -= u32::from(value.is_true());
+        state.1 -= u32::from(!value.is_true() && !value.is_null());
+    }
+
+    fn result(&self, (holds, fails): &Self::State) -> Kept {
+        match (holds, fails) {
+            (0, 0) => Kept::Null,
+            _ if self.every => Kept::Integer((*fails == 0).into()),
+            _ => Kept::Integer((*holds > 0).into()),
+        }
+    }
+}
+
+/// `count(DISTINCT …)`.
+#[derive(Debug)]
+pub(crate) struct Distinct {
+    pub slides: bool,
+}
+
+/// Each value of a frame with the number of its rows.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum Multiset {
+    Few(Vec<(Kept, u32)>),
+    Many(Box<HashMap<u64, (Kept, u32), FixedState>>),
+}
+
+impl Default for Multiset {
+    fn default() -> Self {
+        Self::Few(Vec::new())
+    }
+}
+
+impl Multiset {
+    /// From so many on they are looked up by hash.
+    const MANY: usize = 24;
+
+    /// Adds a row of the value; whether it is the first.
+    fn add(&mut self, value: Kept) -> bool {
+        if let Self::Few(list) = self {
+            if let Some((_, rows)) = list.iter_mut().find(|(known, _)| *known == value) {
+                *rows += 1;
+                return false;
+            }
+            if list.len() < Self::MANY {
+                list.push((value, 1));
+                return true;
+            }
+            let known = list.drain(..);
+            let known = known.map(|(known, rows)| (known.bits(), (known, rows)));
+            *self = Self::Many(Box::new(known.collect()));
+        }
+        let Self::Many(many) = self else {
+            return false;
+        };
+        let (_, rows) = many.entry(value.bits()).or_insert((value, 0));
+        *rows += 1;
+        *rows == 1
+    }
+
+    fn remove(&mut self, value: Kept) {
+        match self {
+            Self::Few(list) => {
+                if let Some(at) = list.iter().position(|(known, _)| *known == value) {
+                    list[at].1 -= 1;
+                    if list[at].1 == 0 {
+                        list.swap_remove(at);
+                    }
+                }
+            }
+            Self::Many(many) => {
+                if let Some((_, rows)) = many.get_mut(&value.bits()) {
+                    *rows -= 1;
+                    if *rows == 0 {
+                        many.remove(&value.bits());
+                    }
+                }
+                if many.is_empty() {
+                    *self = Self::default();
+                }
+            }
+        }
+    }
+
+    fn len(&self) -> usize {
+        match self {
+            Self::Few(list) => list.len(),
+            Self::Many(many) => many.len(),
+        }
+    }
+}
+
+impl Accumulate for Distinct {
+    type State = Multiset;
+
+    fn add(&self, state: &mut Multiset, value: Kept, _: u64, texts: &mut Texts) {
+        let is_new = !value.is_null() && state.add(value);
+        if !self.slides && !is_new {
+            texts.release(value);
+        }
+    }
+
+    fn retract(&self, state: &mut Multiset, value: Kept, _: u64) {
+        if !value.is_null() {
+            state.remove(value);
+        }
+    }
+
+    fn result(&self, state: &Multiset) -> Kept {
+        Kept::Integer(state.len() as i64)
+    }
+
+    fn release(&self, state: &mut Multiset, texts: &mut Texts) {
+        if self.slides {
+            return;
+        }
+        match std::mem::take(state) {
+            Multiset::Few(list) => list.iter().for_each(|(value, _)| texts.release(*value)),
+            Multiset::Many(many) => many.values().for_each(|(value, _)| texts.release(*value)),
+        }
+    }
+
+    fn bytes(&self, state: &Multiset) -> usize {
+        match state {
+            Multiset::Few(list) => list.capacity() * size_of::<(Kept, u32)>(),
+            Multiset::Many(many) => many.capacity() * (size_of::<(u64, (Kept, u32))>() + 1),
+        }
+    }
+}
+
+/// `min` and `max`: the candidates, each better than all that came after it.
+#[derive(Debug)]
+pub(crate) struct Extreme {
+    pub is_max: bool,
+    /// Whether rows leave the frame; if not, one candidate is enough.
+    pub slides: bool,
+}
+
+impl Accumulate for Extreme {
+    type State = VecDeque<(u64, Kept)>;
+
+    fn add(&self, state: &mut Self::State, value: Kept, at: u64, texts: &mut Texts) {
+        if value.is_null() {
+            return;
+        }
+        while let Some((_, held)) = state.back() {
+            let is_beaten = match texts.compare(*held, value) {
+                Ordering::Less => self.is_max,
+                Ordering::Greater => !self.is_max,
+                // Of equal ones the later stays longer.
+                Ordering::Equal => true,
+            };
+            if !is_beaten {
+                break;
+            }
+            let beaten = state.pop_back();
+            if let Some((_, held)) = beaten.filter(|_| !self.slides) {
+                texts.release(held);
+            }
+        }
+        if self.slides || state.is_empty() {
+            state.push_back((at, value));
+        } else {
+            texts.release(value);
+        }
+    }
+
+    fn retract(&self, state: &mut Self::State, _: Kept, at: u64) {
+        leave(state, at);
+    }
+
+    fn result(&self, state: &Self::State) -> Kept {
+        first(state)
+    }
+
+    fn release(&self, state: &mut Self::State, texts: &mut Texts) {
+        if !self.slides {
+            state.drain(..).for_each(|(_, value)| texts.release(value));
+        }
+    }
+
+    fn bytes(&self, state: &Self::State) -> usize {
+        state.capacity() * size_of::<(u64, Kept)>()
+    }
+}
+
+/// Drops the oldest value if it is that of the row which leaves.
+fn leave(state: &mut VecDeque<(u64, Kept)>, at: u64) {
+    if state.front().is_some_and(|(first, _)| *first == at) {
+        state.pop_front();
+    }
+}
+
+fn first(state: &VecDeque<(u64, Kept)>) -> Kept {
+    state.front().map_or(Kept::Null, |(_, value)| *value)
+}
+
+/// `first_value`: the rows of the frame, or only the first where none leaves it.
+#[derive(Debug)]
+pub(crate) struct First {
+    pub ignore_nulls: bool,
+    pub slides: bool,
+}
+
+impl Accumulate for First {
+    type State = VecDeque<(u64, Kept)>;
+
+    fn add(&self, state: &mut Self::State, value: Kept, at: u64, texts: &mut Texts) {
+        let counts = !(self.ignore_nulls && value.is_null());
+        if counts && (self.slides || state.is_empty()) {
+            state.push_back((at, value));
+        } else if !self.slides {
+            texts.release(value);
+        }
+    }
+
+    fn retract(&self, state: &mut Self::State, _: Kept, at: u64) {
+        leave(state, at);
+    }
+
+    fn result(&self, state: &Self::State) -> Kept {
+        first(state)
+    }
+
+    fn release(&self, state: &mut Self::State, texts: &mut Texts) {
+        if !self.slides {
+            state.drain(..).for_each(|(_, value)| texts.release(value));
+        }
+    }
+
+    fn bytes(&self, state: &Self::State) -> usize {
+        state.capacity() * size_of::<(u64, Kept)>()
+    }
+}
+
+/// `last_value`.
+#[derive(Debug)]
+pub(crate) struct Last {
+    pub ignore_nulls: bool,
+    pub slides: bool,
+}
+
+impl Accumulate for Last {
+    type State = Option<(u64, Kept)>;
+
+    fn add(&self, state: &mut Self::State, value: Kept, at: u64, texts: &mut Texts) {
+        if self.ignore_nulls && value.is_null() {
+            return;
+        }
+        let last = state.replace((at, value));
+        if let Some((_, last)) = last.filter(|_| !self.slides) {
+            texts.release(last);
+        }
+    }
+
+    fn retract(&self, state: &mut Self::State, _: Kept, at: u64) {
+        if state.is_some_and(|(last, _)| last == at) {
+            *state = None;
+        }
+    }
+
+    fn result(&self, state: &Self::State) -> Kept {
+        state.map_or(Kept::Null, |(_, value)| value)
+    }
+
+    fn release(&self, state: &mut Self::State, texts: &mut Texts) {
+        if let Some((_, value)) = state.take().filter(|_| !self.slides) {
+            texts.release(value);
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! Which state a call needs.
+
+use super::Slot;
+use super::accumulate::{Accumulate, Count, Distinct, Extreme, First, Last, Truth};
+use super::recall::Recall;
+use super::slot;
+use super::step::{Lag, RowNumber};
+use crate::detect::aggregate::Moment;
+use crate::detect::function;
+use crate::detect::graph::{Call, Frame, Function, Kind};
+
+/// The state of the call, empty.
+pub(super) fn slot(call: &Call) -> Slot {
+    let slides = match call.frame {
+        Frame::Range { start, .. } => start.is_some(),
+        Frame::Rows { start, .. } => start.is_some(),
+    };
+    match &call.function {
+        Function::Count => framed(call, Count, Kind::Integer),
+        Function::CountDistinct => framed(call, Distinct { slides }, Kind::Integer),
+        Function::Moment(Moment::Sum) => framed(call, Moment::Sum, Kind::Integer),
+        Function::Moment(moment) => framed(call, *moment, Kind::Float),
+        Function::Every => framed(call, Truth { every: true }, Kind::Integer),
+        Function::Any => framed(call, Truth { every: false }, Kind::Integer),
+        Function::Min | Function::Max => {
+            let is_max = call.function == Function::Max;
+            framed(call, Extreme { is_max, slides }, call.kind)
+        }
+        Function::First { ignore_nulls } => {
+            let ignore_nulls = *ignore_nulls;
+            framed(call, First { ignore_nulls, slides }, call.kind)
+        }
+        Function::Last { ignore_nulls } => {
+            let ignore_nulls = *ignore_nulls;
+            framed(call, Last { ignore_nulls, slides }, call.kind)
+        }
+        Function::RowNumber => Slot::Stepping(Box::new(RowNumber::new())),
+        Function::Lag {
+            offset,
+            ignore_nulls,
+            ..
+        } => Slot::Stepping(Box::new(Lag::new(*offset, *ignore_nulls, call.kind))),
+        Function::Fold(name) => Slot::Stepping(function::stepping(name)),
+        Function::Recall { wait } => {
+            let span = match call.frame {
+                Frame::Range {
+                    start: Some(start), ..
+                } => -start,
+                _ => 0,
+            };
+            Slot::Recall(Recall::new(span, *wait))
+        }
+    }
+}
+
+fn framed<A: Accumulate>(call: &Call, how: A, output: Kind) -> Slot {
+    match call.frame {
+        Frame::Range { start, end } => {
+            let has_values = !call.arguments.is_empty();
+            Slot::Sliding(Box::new(slot::Frame::new(
+                how, start, end, has_values, output,
+            )))
+        }
+        Frame::Rows { start, end } => {
+            Slot::Stepping(Box::new(slot::Rows::new(how, start, end, output)))
+        }
+    }
+}
+
+/// Whether what the call keeps of a key outlives the key's rows.
+pub(super) fn is_lasting(call: &Call) -> bool {
+    match (&call.function, call.frame) {
+        (Function::Recall { .. }, _) => false,
+        (_, Frame::Range { start, .. }) => start.is_none(),
+        (_, Frame::Rows { .. }) => true,
+    }
+}

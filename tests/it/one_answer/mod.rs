@@ -1,0 +1,113 @@
+//! The promise of the live engine: whatever the stream, the rules, the batches, the threads and the
+//! restarts, it finds what history finds.
+//!
+//! `GRIDWATCH_CASES=200000 cargo test one_answer` tries more.
+
+mod grammar;
+mod stream;
+
+use std::sync::{Arc, LazyLock, Mutex};
+
+use gridwatch::detect::Program;
+use gridwatch::detect::finding::Finding;
+use gridwatch::detect::history::{self, Resources};
+use gridwatch::detect::live::Live;
+use gridwatch::detect::plan::Planner;
+use gridwatch::event::order::{Collector, Log};
+use gridwatch::event::schema::ColumnSet;
+use proptest::prelude::*;
+
+use self::stream::{Admitted, Step, Stream};
+
+static PLANNER: LazyLock<Mutex<Planner>> = LazyLock::new(|| Mutex::new(Planner::new().unwrap()));
+
+/// How many streams are tried in an ordinary run; each is run with several rules.
+const CASES: u32 = 700;
+
+fn cases() -> u32 {
+    let asked = std::env::var("GRIDWATCH_CASES").ok();
+    asked.and_then(|cases| cases.parse().ok()).unwrap_or(CASES)
+}
+
+fn log_of(steps: &[Step]) -> Arc<Log> {
+    let mut collector = Collector::new(ColumnSet::all(), usize::MAX);
+    for step in steps {
+        if let Step::Push(events) = step {
+            collector.push(stream::batch(events)).unwrap();
+        }
+    }
+    Arc::new(collector.finish().unwrap())
+}
+
+/// What the live engine finds.
+fn live(programs: &[&Program], steps: &[Step], end: i64, threads: usize) -> Vec<Vec<Finding>> {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
+    pool.unwrap().install(|| {
+        let new = || Live::new(&PLANNER.lock().unwrap(), programs).unwrap();
+        let mut engine = new();
+        let mut waiting: Vec<Admitted> = Vec::new();
+        let mut found = vec![Vec::new(); programs.len()];
+        let last = Step::Advance(end);
+        for step in steps.iter().chain([&last]) {
+            match step {
+                Step::Push(events) => {
+                    engine.push(&stream::batch(events)).unwrap();
+                    waiting.extend(events.iter().cloned());
+                }
+                Step::Advance(watermark) => {
+                    // A last event that comes twice moves the source on, but not the log.
+                    let watermark = &end.min(*watermark);
+                    let advanced = engine.advance(*watermark).unwrap();
+                    for (all, more) in found.iter_mut().zip(advanced.findings) {
+                        all.extend(more);
+                    }
+                    waiting.retain(|event| event.order_time >= *watermark);
+                }
+                Step::SaveAndRestore => {}
+            }
+        }
+        for failure in engine.failures() {
+            assert_eq!(*failure, None);
+        }
+        found
+    })
+}
+
+fn compare(stream: &Stream, programs: &[Program]) -> Result<(), TestCaseError> {
+    let steps = stream.steps();
+    let log = log_of(&steps);
+    let programs: Vec<&Program> = programs.iter().collect();
+    let resources = Resources {
+        threads: 1,
+        memory_bytes: usize::MAX,
+    };
+    let ran = history::run(&log, &programs, resources).unwrap();
+    let found = live(&programs, &steps, log.watermark(), stream.threads);
+    for ((program, ran), mut found) in programs.iter().zip(ran).zip(found) {
+        let ran = ran.map_err(|error| TestCaseError::fail(format!("{error}\n{}", program.sql)))?;
+        // Rows that had to wait come after others.
+        found.sort_by(|a, b| {
+            let key = |f: &Finding| (f.order_time, f.event_time, f.event_id.clone(), f.key.clone());
+            key(a).cmp(&key(b))
+        });
+        prop_assert_eq!(&ran, &found, "{}", program.sql);
+    }
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: cases(),
+        max_shrink_iters: 60,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
+
+    #[test]
+    fn live_finds_what_history_finds(
+        stream in stream::stream(60),
+        programs in prop::collection::vec(grammar::program(), 1..5),
+    ) {
+        compare(&stream, &programs)?;
+    }
+}
