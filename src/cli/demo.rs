@@ -13,7 +13,8 @@ use crate::clock::Stopwatch;
 use crate::enrich::Enricher;
 use crate::enrich::network::Networks;
 use crate::event::time::{MICROS, rfc3339};
-use crate::pipeline::{self, Job};
+use crate::event::schema::ColumnSet;
+use crate::pipeline::{self, Execution, Job};
 use crate::simulate::{self, Plan};
 
 /// Shows what gridwatch finds, on the last days of a simulated organisation
@@ -57,6 +58,8 @@ impl Demo {
             rules: &rules,
             enricher: Arc::new(Enricher::new(networks)),
             resources: detect::resources(MEMORY_MIB),
+            execution: Execution::Live,
+            extra: ColumnSet::default(),
         };
         let events = path.join(generate::EVENTS).display().to_string();
         let inputs = detect::open(&[events], &Arc::new(AtomicU64::new(0)))?;

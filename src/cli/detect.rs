@@ -3,11 +3,11 @@ use std::fs::{self, File};
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
 use anyhow::{Context, anyhow};
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use super::format::{self, Format};
 use super::progress::Progress;
@@ -19,7 +19,8 @@ use crate::detect::history::Resources;
 use crate::enrich::Enricher;
 use crate::enrich::network::Networks;
 use crate::event::reject::Reject;
-use crate::pipeline::{self, Input, Job, Outcome};
+use crate::event::schema::ColumnSet;
+use crate::pipeline::{self, Again, Input, Job, Outcome};
 use crate::rule::Rule;
 use crate::source::file;
 
@@ -40,6 +41,9 @@ pub(super) struct Detect {
     only: Vec<String>,
     #[command(flatten)]
     networks: NetworkFiles,
+    /// How the rules are run; both ways find the same
+    #[arg(long, value_enum, default_value_t)]
+    execution: Execution,
     /// The form of the output: a table on a terminal, else NDJSON
     #[arg(long, value_enum)]
     format: Option<Format>,
@@ -55,6 +59,25 @@ pub(super) struct Detect {
     /// No progress and no summary
     #[arg(long, short)]
     quiet: bool,
+}
+
+/// How rules are run.
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+enum Execution {
+    /// Event by event, as the service does
+    #[default]
+    Live,
+    /// As queries over all events
+    History,
+}
+
+impl From<Execution> for pipeline::Execution {
+    fn from(execution: Execution) -> Self {
+        match execution {
+            Execution::Live => Self::Live,
+            Execution::History => Self::History,
+        }
+    }
 }
 
 /// Network data.
@@ -96,6 +119,8 @@ impl Detect {
             rules: &rules,
             enricher: Arc::new(Enricher::new(networks)),
             resources: resources(self.memory_mib),
+            execution: self.execution.into(),
+            extra: ColumnSet::default(),
         };
         let outcome = pipeline::detect(inputs, &job, &mut |reject| rejects.write(reject));
         drop(progress);
@@ -160,9 +185,19 @@ pub(super) fn open(files: &[String], read: &Arc<AtomicU64>) -> Result<Vec<Input>
         Ok(Input {
             name: name.clone(),
             reader,
+            again: file::size(name).map(|_| again(name, read)),
         })
     };
     files.iter().map(open).collect()
+}
+
+/// Opens a file once more, and counts from its beginning what is read.
+fn again(name: &str, read: &Arc<AtomicU64>) -> Again {
+    let (name, read) = (name.to_owned(), Arc::clone(read));
+    Box::new(move || {
+        read.store(0, Ordering::Relaxed);
+        file::open(&name, Arc::clone(&read)).map_err(io::Error::other)
+    })
 }
 
 /// The size of all files; `None` if one of them has none.
@@ -175,7 +210,7 @@ pub(super) fn failure(error: pipeline::Error) -> Failure {
         pipeline::Error::Read { .. } | pipeline::Error::Reject(_) | pipeline::Error::Spill(_) => {
             Failure::io(error)
         }
-        pipeline::Error::Detect(_) => Failure::internal(error),
+        pipeline::Error::Detect(_) | pipeline::Error::Disorder(_) => Failure::internal(error),
     }
 }
 

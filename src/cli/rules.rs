@@ -14,7 +14,8 @@ use super::{End, Failure, detect};
 use crate::detect::plan::{Planner, nearest};
 use crate::enrich::Enricher;
 use crate::enrich::network::Networks;
-use crate::pipeline::{self, Input, Job};
+use crate::event::schema::ColumnSet;
+use crate::pipeline::{self, Execution, Input, Job};
 use crate::rule::test::Test;
 use crate::rule::{self, Problem, Rule, embedded};
 
@@ -369,11 +370,14 @@ fn try_out(rule: &Rule, test: &Test) -> Result<Result<(), String>, Failure> {
     let input = Input {
         name: test.name.clone(),
         reader: Box::new(Cursor::new(lines.into_bytes())),
+        again: None,
     };
     let job = Job {
         rules: std::slice::from_ref(rule),
         enricher: Arc::new(Enricher::new(networks)),
         resources: detect::resources(1024),
+        execution: Execution::Live,
+        extra: ColumnSet::default(),
     };
     let mut rejects = Vec::new();
     let outcome = pipeline::detect(vec![input], &job, &mut |reject| {

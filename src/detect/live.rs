@@ -14,6 +14,7 @@
 mod chunk;
 mod pending;
 mod route;
+mod usage;
 
 use arrow::array::{ArrayRef, AsArray, RecordBatch, UInt32Array};
 use arrow::compute::{concat, take};
@@ -24,12 +25,13 @@ use rayon::prelude::*;
 use self::chunk::Chunk;
 use self::pending::Pending;
 use self::route::{Router, Routes};
+pub use self::usage::Usage;
 use super::finding::{self, Finding};
 use super::graph::{EVENTS, Field, Graph, GroupId, Source, TableId};
 use super::plan::Planner;
 use super::shard::{self, Encoding, SHARDS, Shard};
 use super::window::{Prepared, returned};
-use super::{Error, Program};
+use super::{Error, Program, snapshot};
 use crate::event::schema::{Column, ColumnSet};
 
 /// The order time of an event: its own time or, if that lies behind it, the watermark at its
@@ -54,21 +56,17 @@ pub struct Live {
     fields: Vec<Field>,
     /// By program, why it can go no further.
     failures: Vec<Option<String>>,
-}
-
-/// What `advance` found.
-#[derive(Debug, Default)]
-pub struct Found {
-    /// For each program, in canonical order.
-    pub findings: Vec<Vec<Finding>>,
-    /// How many rows were judged.
-    pub rows: usize,
+    /// What snapshots are known by.
+    fingerprint: [u8; 32],
 }
 
 /// The fewest rows that are worth a thread of their own.
 const LEAST_ROWS: usize = 2048;
 
 impl Live {
+    /// How many shards the state is parted into.
+    pub const SHARDS: usize = SHARDS;
+
     /// An engine for these programs, at the beginning of all time.
     ///
     /// # Errors
@@ -86,14 +84,16 @@ impl Live {
             .collect::<Result<Vec<_>, _>>()
             .map_err(|error| (0, Error::Refused(error.to_string())))?;
         let columns = graph.columns().union(ordering());
+        let programs: Vec<Program> = programs.iter().map(|p| Program::clone(p)).collect();
         Ok(Self {
-            programs: programs.iter().map(|program| Program::clone(program)).collect(),
+            fingerprint: snapshot::fingerprint(&programs),
             router: Router::new(&graph),
             shards: (0..SHARDS).map(|at| Shard::new(&graph, at)).collect(),
             pending: Pending::new(columns),
             watermark: i64::MIN,
             fields: columns.iter().map(Field::event).collect(),
             failures: vec![None; programs.len()],
+            programs,
             encodings,
             graph,
         })
@@ -107,6 +107,40 @@ impl Live {
     /// Microseconds; all rows before it are judged.
     pub fn watermark(&self) -> i64 {
         self.watermark
+    }
+
+    /// The state of a shard, of which there are [`Live::SHARDS`], as of the watermark. Rows that were
+    /// pushed and are not judged are no part of it.
+    ///
+    /// # Errors
+    /// On a defect.
+    pub fn snapshot(&self, shard: usize) -> Result<Vec<u8>, Error> {
+        snapshot::write(&self.shards[shard], &self.fingerprint, self.watermark)
+    }
+
+    /// Takes over the state of all shards, in any order, and their watermark. Rows from the watermark
+    /// on must be pushed once more.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] if a snapshot is damaged, of another version or of other rules, or if they
+    /// are not those of all shards at one watermark; nothing is changed then.
+    pub fn restore(&mut self, snapshots: &[impl AsRef<[u8]> + Sync]) -> Result<(), Error> {
+        let (graph, rules) = (&self.graph, &self.fingerprint);
+        let read = snapshots.par_iter();
+        let read = read.map(|bytes| snapshot::read(graph, rules, bytes.as_ref()));
+        let mut shards: Vec<(Shard, i64)> = read.collect::<Result<_, _>>()?;
+        shards.sort_by_key(|(shard, _)| shard.number);
+        let numbers = shards.iter().map(|(shard, _)| shard.number);
+        if !numbers.eq(0..SHARDS) || shards.iter().any(|(_, at)| *at != shards[0].1) {
+            return Err(Error::Refused(format!(
+                "these are not snapshots of all {SHARDS} shards at one watermark; leave them out, \
+                 and the state is built from the log"
+            )));
+        }
+        self.watermark = shards[0].1;
+        self.shards = shards.into_iter().map(|(shard, _)| shard).collect();
+        self.pending.clear();
+        Ok(())
     }
 
     /// Why programs can go no further, by program.
@@ -133,16 +167,17 @@ impl Live {
         }
     }
 
-    /// Judges all rows before the watermark, which never goes back; microseconds.
+    /// Judges all rows before the watermark, which never goes back; microseconds. Gives what each
+    /// program found, in canonical order.
     ///
     /// # Errors
     /// On a defect; what fails in a program is in [`Live::failures`].
-    pub fn advance(&mut self, watermark: i64) -> Result<Found, Error> {
+    pub fn advance(&mut self, watermark: i64) -> Result<Vec<Vec<Finding>>, Error> {
         self.step(watermark.max(self.watermark))
             .map_err(|error| Error::Failed(error.strip_backtrace()))
     }
 
-    fn step(&mut self, watermark: i64) -> Fallible<Found> {
+    fn step(&mut self, watermark: i64) -> Fallible<Vec<Vec<Finding>>> {
         let (graph, settled) = (&self.graph, self.watermark);
         self.shards
             .par_iter_mut()
@@ -152,7 +187,6 @@ impl Live {
             .as_ref()
             .and_then(|batch| batch.column_by_name(Column::Action.name()));
         let routes = self.router.routes(&self.graph, actions)?;
-        let rows = batch.as_ref().map_or(0, RecordBatch::num_rows);
         let mut chunks: Vec<Chunk> = (0..rayon::current_num_threads().max(1))
             .map(|_| Chunk::new(&self.graph))
             .collect();
@@ -164,7 +198,7 @@ impl Live {
         }
         let findings = self.findings(&mut chunks)?;
         self.watermark = watermark;
-        Ok(Found { findings, rows })
+        Ok(findings)
     }
 
     /// One level: its tables, then its windows.
@@ -378,7 +412,7 @@ fn gather(graph: &Graph, group: GroupId, chunks: &mut [Chunk], judged: &[&Judged
         return Ok(());
     };
     let batches: Vec<RecordBatch> = judged.iter().map(|(rows, _)| rows.clone()).collect();
-    let order = pending::order(&batches, None);
+    let order = pending::canonical(&batches, None);
     let mut columns: Vec<ArrayRef> = pending::arranged(&batches, &order)?.columns().to_vec();
     let mut fields = graph.groups[group].carried.clone();
     let rows: Vec<(usize, usize)> = order

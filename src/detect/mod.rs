@@ -15,6 +15,7 @@ mod members;
 pub mod plan;
 pub mod session;
 mod shard;
+mod snapshot;
 mod table;
 pub mod trigger;
 mod window;

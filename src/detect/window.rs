@@ -25,8 +25,8 @@ pub(super) use self::keys::Keys;
 use self::log::Log;
 use self::recall::Recall;
 pub(super) use self::fold::Folding;
-use self::slot::{Sliding, Stored, from_bytes};
-pub(super) use self::slot::{Input, Stepping};
+use self::slot::{Sliding, Stored};
+pub(super) use self::slot::{Input, Stepping, from_bytes};
 pub(super) use self::value::{Values, returned};
 use super::graph::Graph;
 

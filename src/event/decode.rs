@@ -15,7 +15,7 @@ use super::reject::Reject;
 use super::schema::{Column, ColumnSet};
 use super::surrogate;
 use super::time;
-use super::wire::{Event, Text};
+use super::wire::{self, Event, Text};
 
 #[cfg(test)]
 mod tests;
@@ -137,7 +137,7 @@ fn parse(text: &str) -> Result<(Event<'_>, i64), String> {
     if !text.starts_with('{') {
         return Err("not a JSON object".to_owned());
     }
-    let event: Event = serde_json::from_str(text).map_err(|error| error.to_string())?;
+    let event = wire::read(text).map_err(|error| error.to_string())?;
     for (name, value) in [
         ("id", &event.id),
         ("date_create", &event.date_create),

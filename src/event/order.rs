@@ -10,6 +10,7 @@ mod blocks;
 mod keys;
 mod log;
 mod merge;
+mod stream;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -25,7 +26,9 @@ use self::blocks::Blocks;
 use self::keys::{Keys, Place, Row};
 use self::log::Stored;
 pub use self::log::{Log, Part};
+pub use self::stream::{Disorder, Stream, raw_in};
 use self::table::Table;
+pub use self::table::arranged;
 use super::schema::{Column, ColumnSet};
 
 /// Rows of a block on disk, and of a batch that is read.

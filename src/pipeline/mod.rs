@@ -1,41 +1,36 @@
 //! The wiring: from inputs to anomalies. The only place that sees both ends.
 //!
 //! ```text
-//! reader thread          rayon                      calling thread
-//! bytes ─► chunks ──► decode, enrich ──► (in order) rejects, log ─► detect ─► records
+//! inputs ─► read ─► stream ─► live ─► records      sorted input, event by event
+//!                └► collect ─► live or history     input in any order, once all of it is there
 //! ```
-//!
-//! Everything between is bounded: at most [`IN_FLIGHT`] chunks are under way, so a slow consumer
-//! slows the reader.
 
-use std::io::{self, Read};
+mod collect;
+mod read;
+mod record;
+mod stream;
+
+use std::io;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::thread;
 
+pub use self::read::{Again, Input};
+use self::record::Records;
 use crate::anomaly::Anomaly;
-use crate::detect::finding::Finding;
-use crate::detect::history::{self, Resources};
-use crate::detect::trigger::Trigger;
+use crate::detect::history::Resources;
 use crate::enrich::Enricher;
-use crate::event::decode::{self, Decoded};
-use crate::event::frame::{Chunk, Framer};
-use crate::event::order::{self, Collector, Duplicates, Log};
+use crate::event::order::{self, Duplicates};
 use crate::event::reject::Reject;
 use crate::event::schema::ColumnSet;
 use crate::rule::Rule;
 
-/// Bytes of a chunk, and of one read.
-const CHUNK_BYTES: usize = 2 << 20;
-const READ_BYTES: usize = 256 << 10;
-/// Chunks between the reader and the log.
-const IN_FLIGHT: usize = 8;
-
-/// Something to read events from.
-pub struct Input {
-    /// As people know it; it stands in rejects and errors.
-    pub name: String,
-    pub reader: Box<dyn Read + Send>,
+/// How rules are run. Both ways give the same anomalies.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Execution {
+    /// Event by event.
+    #[default]
+    Live,
+    /// As queries over all events.
+    History,
 }
 
 /// What a run needs besides its inputs.
@@ -43,6 +38,18 @@ pub struct Job<'a> {
     pub rules: &'a [Rule],
     pub enricher: Arc<Enricher>,
     pub resources: Resources,
+    pub execution: Execution,
+    /// Columns to build besides those that rules read.
+    pub extra: ColumnSet,
+}
+
+impl Job<'_> {
+    /// The columns to build.
+    fn columns(&self) -> ColumnSet {
+        let columns = order::columns().union(self.extra);
+        let rules = self.rules.iter();
+        rules.fold(columns, |columns, rule| columns.union(rule.columns))
+    }
 }
 
 /// What a run came to.
@@ -71,10 +78,17 @@ pub enum Error {
     Spill(io::Error),
     #[error("rules cannot be run")]
     Detect(#[from] crate::detect::Error),
+    /// Seen by nobody outside: the run begins anew.
+    #[error(transparent)]
+    Disorder(#[from] crate::event::order::Disorder),
 }
 
 /// Reads all inputs, runs the rules over them and gives the anomalies. Rejects are handed over as
 /// they come, in the order of the input.
+///
+/// The live execution takes events as they come, if they come in order of time. If they turn out not
+/// to, all inputs are read once more and sorted first; inputs that cannot be read again are sorted
+/// in any case.
 ///
 /// # Errors
 /// When an input cannot be read to its end, a reject is not taken, the temporary folder fails or a
@@ -84,171 +98,37 @@ pub fn detect(
     job: &Job<'_>,
     reject: &mut dyn FnMut(&Reject) -> io::Result<()>,
 ) -> Result<Outcome, Error> {
-    let read: ColumnSet = job.rules.iter().fold(order::columns(), |columns, rule| {
-        columns.union(rule.columns)
-    });
-    let mut outcome = Outcome::default();
-    let log = Arc::new(collect(inputs, job, read, reject, &mut outcome)?);
-    outcome.duplicates = log.duplicates();
-    outcome.is_on_disk = log.is_on_disk();
-    let programs: Vec<_> = job.rules.iter().map(|rule| &rule.program).collect();
-    let mut findings = Vec::with_capacity(job.rules.len());
-    for (rule, ran) in job
-        .rules
-        .iter()
-        .zip(history::run(&log, &programs, job.resources)?)
-    {
-        findings.push(ran.unwrap_or_else(|error| {
-            let name = format!("{} ({})", rule.name, rule.file);
-            outcome.failures.push((name, error.to_string()));
-            Vec::new()
-        }));
+    let (mut readers, mut again) = (Vec::new(), Vec::new());
+    for input in inputs {
+        again.push((input.name.clone(), input.again));
+        readers.push((input.name, input.reader));
     }
-    outcome.anomalies = records(job, &log, findings)?;
-    Ok(outcome)
-}
-
-/// The log of all inputs.
-fn collect(
-    inputs: Vec<Input>,
-    job: &Job<'_>,
-    columns: ColumnSet,
-    reject: &mut dyn FnMut(&Reject) -> io::Result<()>,
-    outcome: &mut Outcome,
-) -> Result<Log, Error> {
-    let mut collector = Collector::new(columns, job.resources.memory_bytes);
-    let (sender, receiver) = sync_channel(IN_FLIGHT);
-    let enricher = &job.enricher;
-    thread::scope(|scope| {
-        let reading = scope.spawn(move || read_all(inputs, enricher, columns, &sender));
-        // The receiver goes with this closure: if it ends early, the reader notices and stops.
-        let take = move || -> Result<Log, Error> {
-            for (input, decoded) in receiver {
-                // A worker that went away has panicked, which the pool reports.
-                let Ok(Decoded { batch, rejects }) = decoded.recv() else {
-                    continue;
-                };
-                outcome.events += batch.num_rows() as u64;
-                outcome.rejects += rejects.len() as u64;
-                for mut refused in rejects {
-                    refused.input = input.to_string();
-                    reject(&refused).map_err(Error::Reject)?;
-                }
-                collector.push(batch).map_err(Error::Spill)?;
-            }
-            collector.finish().map_err(Error::Spill)
-        };
-        let taken = take();
-        match reading.join() {
-            Ok(read) => read.and(taken),
-            Err(panic) => std::panic::resume_unwind(panic),
-        }
-    })
-}
-
-/// A chunk under way: its input, and where its rows will come from.
-type Pending = (Arc<str>, Receiver<Decoded>);
-
-/// Reads the inputs one after the other and has their chunks decoded.
-fn read_all(
-    inputs: Vec<Input>,
-    enricher: &Arc<Enricher>,
-    columns: ColumnSet,
-    sender: &SyncSender<Pending>,
-) -> Result<(), Error> {
-    let mut framer = Framer::new(CHUNK_BYTES);
-    let mut buffer = vec![0; READ_BYTES];
-    let mut chunks = Vec::new();
-    for Input { name, mut reader } in inputs {
-        let input: Arc<str> = name.into();
-        loop {
-            let bytes = match reader.read(&mut buffer) {
-                Ok(bytes) => bytes,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(source) => {
-                    let input = input.to_string();
-                    return Err(Error::Read { input, source });
-                }
-            };
-            if bytes == 0 {
-                framer.finish(&mut chunks);
-            } else {
-                framer.push(&buffer[..bytes], &mut chunks);
-            }
-            for chunk in chunks.drain(..) {
-                let decoded = start(chunk, enricher, columns);
-                if sender.send((Arc::clone(&input), decoded)).is_err() {
-                    // Nobody takes them any more.
-                    return Ok(());
-                }
-            }
-            if bytes == 0 {
-                break;
-            }
-        }
+    let can_repeat = again.iter().all(|(_, again)| again.is_some());
+    if job.execution == Execution::History || !can_repeat {
+        return collect::run(readers, job, 0, reject);
     }
-    Ok(())
-}
-
-/// Has a chunk decoded and enriched by the thread pool.
-fn start(chunk: Chunk, enricher: &Arc<Enricher>, columns: ColumnSet) -> Receiver<Decoded> {
-    let (sender, receiver) = sync_channel(1);
-    let enricher = Arc::clone(enricher);
-    rayon::spawn(move || {
-        let Decoded { batch, rejects } =
-            decode::decode(chunk, columns.union(Enricher::inputs(columns)));
-        let batch = enricher.enrich(&batch, columns);
-        // If nobody waits for it any more, the run has ended.
-        let _ = sender.send(Decoded { batch, rejects });
-    });
-    receiver
-}
-
-/// The records of all findings. Their triggering events are decoded once more, with all columns.
-fn records(job: &Job<'_>, log: &Log, findings: Vec<Vec<Finding>>) -> Result<Vec<Anomaly>, Error> {
-    /// Triggering events that are in memory at once.
-    const AT_ONCE: usize = 1024;
-    let rules = job.rules.iter().zip(findings);
-    let mut found: Vec<(&Rule, Finding)> = rules
-        .flat_map(|(rule, findings)| findings.into_iter().map(move |f| (rule, f)))
-        .collect();
-    found.sort_by(|(a_rule, a), (b_rule, b)| {
-        let order = |finding: &Finding| (finding.order_time, finding.event_time);
-        let names = |finding: &Finding, rule: &Rule| (finding.event_id.clone(), rule.name.clone());
-        order(a)
-            .cmp(&order(b))
-            .then_with(|| names(a, a_rule).cmp(&names(b, b_rule)))
-    });
-    let mut anomalies = Vec::with_capacity(found.len());
-    let mut found = found.into_iter().peekable();
-    while found.peek().is_some() {
-        let some: Vec<(&Rule, Finding)> = found.by_ref().take(AT_ONCE).collect();
-        let triggers = triggers(job, log, some.iter().map(|(_, finding)| finding))?;
-        let pairs = some.into_iter().zip(triggers);
-        anomalies.extend(pairs.map(|((rule, finding), trigger)| rule.record(finding, trigger)));
-    }
-    Ok(anomalies)
-}
-
-/// The triggering events of the findings, in their order.
-fn triggers<'a>(
-    job: &Job<'_>,
-    log: &Log,
-    findings: impl Iterator<Item = &'a Finding>,
-) -> Result<Vec<Trigger>, Error> {
-    let names: Vec<_> = findings
-        .map(|f| (f.order_time, f.event_time, f.event_id.as_str()))
-        .collect();
-    let lines = log.raw(&names).map_err(Error::Spill)?;
-    let known = lines.iter().flatten().map(String::as_str);
-    let batch = decode::decode_raw(known, ColumnSet::all());
-    let batch = job.enricher.enrich(&batch, ColumnSet::all());
-    let mut rows = 0..batch.num_rows();
-    let trigger = |line: &Option<String>| {
-        // A rule may name an event that is not there; its record then has no more than the name.
-        let row = line.as_ref().and_then(|_| rows.next());
-        row.map(|row| Trigger::read(&batch, row))
-            .unwrap_or_default()
+    let mut told = 0;
+    let mut tell = |refused: &Reject| {
+        told += 1;
+        reject(refused)
     };
-    Ok(lines.iter().map(trigger).collect())
+    match stream::run(readers, job, &mut tell) {
+        Err(Error::Disorder(_)) => {}
+        done => return done,
+    }
+    let mut readers = Vec::new();
+    for (name, again) in again {
+        let opened = again.map(|again| again());
+        match opened {
+            Some(Ok(reader)) => readers.push((name, reader)),
+            Some(Err(source)) => return Err(Error::Read { input: name, source }),
+            None => {}
+        }
+    }
+    collect::run(readers, job, told, reject)
+}
+
+/// The rules that failed, as people know them.
+fn named(rule: &Rule, reason: String) -> (String, String) {
+    (format!("{} ({})", rule.name, rule.file), reason)
 }

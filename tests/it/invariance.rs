@@ -8,7 +8,8 @@ use gridwatch::detect::history::Resources;
 use gridwatch::detect::plan::Planner;
 use gridwatch::enrich::Enricher;
 use gridwatch::enrich::network::Networks;
-use gridwatch::pipeline::{self, Input, Job};
+use gridwatch::event::schema::ColumnSet;
+use gridwatch::pipeline::{self, Again, Execution, Input, Job};
 use gridwatch::rule::{self, Rule, embedded};
 use gridwatch::simulate::{self, Attacks, Plan};
 use proptest::prelude::*;
@@ -53,8 +54,18 @@ static ORGANISATION: LazyLock<(Vec<String>, String)> = LazyLock::new(|| {
     (lines, String::from_utf8(networks).unwrap())
 });
 
+/// How the rules are run.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Way {
+    History,
+    /// From input that can be read once only.
+    Live,
+    /// From input that can be read again.
+    Streaming,
+}
+
 /// The records of these files, one JSON object a line.
-fn records(files: &[Vec<String>], resources: Resources) -> String {
+fn records(files: &[Vec<String>], resources: Resources, way: Way) -> String {
     let mut networks = Networks::new();
     networks
         .add_csv("networks.csv", ORGANISATION.1.as_bytes())
@@ -63,10 +74,23 @@ fn records(files: &[Vec<String>], resources: Resources) -> String {
         rules: &RULES,
         enricher: Arc::new(Enricher::new(networks)),
         resources,
+        execution: match way {
+            Way::History => Execution::History,
+            Way::Live | Way::Streaming => Execution::Live,
+        },
+        extra: ColumnSet::default(),
     };
-    let input = |lines: &Vec<String>| Input {
-        name: "test".to_owned(),
-        reader: Box::new(Cursor::new(lines.join("\n").into_bytes())),
+    let input = |lines: &Vec<String>| {
+        let bytes = lines.join("\n").into_bytes();
+        let again: Again = {
+            let bytes = bytes.clone();
+            Box::new(move || Ok(Box::new(Cursor::new(bytes.clone()))))
+        };
+        Input {
+            name: "test".to_owned(),
+            reader: Box::new(Cursor::new(bytes)),
+            again: (way == Way::Streaming).then_some(again),
+        }
     };
     let outcome =
         pipeline::detect(files.iter().map(input).collect(), &job, &mut |_| Ok(())).unwrap();
@@ -81,7 +105,7 @@ const WHOLE: Resources = Resources {
 };
 
 static EXPECTED: LazyLock<String> =
-    LazyLock::new(|| records(std::slice::from_ref(&ORGANISATION.0), WHOLE));
+    LazyLock::new(|| records(std::slice::from_ref(&ORGANISATION.0), WHOLE, Way::History));
 
 #[test]
 fn every_rule_finds_something() {
@@ -94,7 +118,7 @@ fn every_rule_finds_something() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 12, max_shrink_iters: 20, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 24, max_shrink_iters: 20, ..ProptestConfig::default() })]
 
     #[test]
     fn nothing_but_the_events_counts(
@@ -104,6 +128,7 @@ proptest! {
         pieces in 1..5_usize,
         threads in 1..5_usize,
         memory_bytes in prop::sample::select(vec![1_usize << 20, 1 << 30]),
+        way in prop::sample::select(vec![Way::History, Way::Live, Way::Streaming]),
     ) {
         let lines = &ORGANISATION.0;
         let mut shuffled: Vec<String> = if is_shuffled {
@@ -114,7 +139,7 @@ proptest! {
         shuffled.extend(copies.iter().map(|at| lines[*at].clone()));
         let size = shuffled.len().div_ceil(pieces);
         let files: Vec<Vec<String>> = shuffled.chunks(size).map(<[String]>::to_vec).collect();
-        let found = records(&files, Resources { threads, memory_bytes });
+        let found = records(&files, Resources { threads, memory_bytes }, way);
         prop_assert_eq!(&found, &*EXPECTED);
     }
 }

@@ -1,16 +1,15 @@
 //! Rows that came and are not judged yet.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, DictionaryArray, Int32Array, RecordBatch, StringArray,
-    StringViewArray, TimestampMicrosecondArray,
+    AsArray, BooleanArray, RecordBatch, StringViewArray, TimestampMicrosecondArray,
 };
-use arrow::compute::{filter_record_batch, interleave};
-use arrow::datatypes::{DataType, Int32Type, SchemaRef, TimestampMicrosecondType};
+use arrow::compute::filter_record_batch;
+use arrow::datatypes::{SchemaRef, TimestampMicrosecondType};
 use arrow::error::ArrowError;
 
+use crate::event::order;
 use crate::event::schema::{Column, ColumnSet};
 
 /// Batches in any order, with the columns that the engine reads.
@@ -26,6 +25,11 @@ impl Pending {
             schema: columns.schema(),
             batches: Vec::new(),
         }
+    }
+
+    /// Drops all rows.
+    pub fn clear(&mut self) {
+        self.batches.clear();
     }
 
     /// Adds the rows of a batch, which may have more columns.
@@ -53,7 +57,7 @@ impl Pending {
     /// When batches do not fit together, which is a defect.
     pub fn take(&mut self, watermark: i64) -> Result<Option<RecordBatch>, ArrowError> {
         let batches = std::mem::take(&mut self.batches);
-        let order = order(&batches, Some(watermark));
+        let order = canonical(&batches, Some(watermark));
         if order.is_empty() {
             self.batches = batches;
             return Ok(None);
@@ -67,18 +71,13 @@ impl Pending {
         }
         Ok(Some(arranged(&batches, &order)?))
     }
-
-    /// Rows that wait.
-    pub fn rows(&self) -> usize {
-        self.batches.iter().map(RecordBatch::num_rows).sum()
-    }
 }
 
 /// A row: its time, and where it stands.
 type Place = (i64, u32, u32);
 
 /// The canonical order of the rows of some batches, all or those before a time.
-pub(super) fn order(batches: &[RecordBatch], before: Option<i64>) -> Vec<Place> {
+pub(super) fn canonical(batches: &[RecordBatch], before: Option<i64>) -> Vec<Place> {
     let mut places: Vec<Place> = Vec::with_capacity(batches.iter().map(RecordBatch::num_rows).sum());
     for (at, batch) in (0..).zip(batches) {
         let rows = (0..).zip(times(batch, Column::OrderTime).values());
@@ -112,59 +111,11 @@ fn times(batch: &RecordBatch, column: Column) -> &TimestampMicrosecondArray {
 }
 
 /// The rows in this order.
-pub(super) fn arranged(batches: &[RecordBatch], order: &[Place]) -> Result<RecordBatch, ArrowError> {
-    let is_whole = |batch: &RecordBatch| {
-        let rows = (0..).zip(order).all(|(at, (.., row))| *row == at);
-        rows && batch.num_rows() == order.len()
-    };
-    if let [batch] = batches
-        && is_whole(batch)
-    {
-        return Ok(batch.clone());
-    }
-    let rows: Vec<(usize, usize)> = order
-        .iter()
-        .map(|(_, batch, row)| (*batch as usize, *row as usize))
-        .collect();
-    let schema = batches[0].schema();
-    let columns = schema.fields().iter().enumerate().map(|(at, field)| {
-        let arrays: Vec<&dyn Array> = batches.iter().map(|b| b.column(at).as_ref()).collect();
-        match field.data_type() {
-            DataType::Dictionary(..) => Ok(dictionary(&arrays, &rows)),
-            _ => interleave(&arrays, &rows),
-        }
-    });
-    RecordBatch::try_new(Arc::clone(&schema), columns.collect::<Result<_, _>>()?)
-}
-
-/// The rows of several dictionaries with one dictionary, each value once.
-fn dictionary(arrays: &[&dyn Array], rows: &[(usize, usize)]) -> ArrayRef {
-    let mut values: Vec<&str> = Vec::new();
-    let mut known: HashMap<&str, i32> = HashMap::new();
-    let translated: Vec<(&Int32Array, Vec<i32>)> = arrays
-        .iter()
-        .map(|array| {
-            let array = array.as_dictionary::<Int32Type>();
-            let texts = array.values().as_string::<i32>();
-            let codes = texts.iter().map(|text| {
-                let text = text.unwrap_or_default();
-                *known.entry(text).or_insert_with(|| {
-                    values.push(text);
-                    values.len() as i32 - 1
-                })
-            });
-            (array.keys(), codes.collect())
-        })
-        .collect();
-    let codes = rows.iter().map(|(batch, row)| {
-        let (codes, new) = &translated[*batch];
-        codes.is_valid(*row).then(|| new[codes.value(*row) as usize])
-    });
-    let codes: Int32Array = codes.collect();
-    let values = Arc::new(StringArray::from(values));
-    match DictionaryArray::try_new(codes, values) {
-        Ok(array) => Arc::new(array),
-        // Every code was given out for a value.
-        Err(error) => unreachable!("codes without values: {error}"),
-    }
+pub(super) fn arranged(
+    batches: &[RecordBatch],
+    order: &[Place],
+) -> Result<RecordBatch, ArrowError> {
+    let places = order.iter().map(|(_, batch, row)| (*batch as usize, *row as usize));
+    let places: Vec<(usize, usize)> = places.collect();
+    order::arranged(&batches[0].schema(), batches, &places)
 }

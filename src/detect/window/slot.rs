@@ -361,7 +361,7 @@ impl<A: Accumulate> Stepping for Rows<A> {
 }
 
 /// Reads what was saved; all of the bytes must belong to it.
-pub(super) fn from_bytes<T: DeserializeOwned>(bytes: &[u8]) -> Stored<T> {
+pub(crate) fn from_bytes<T: DeserializeOwned>(bytes: &[u8]) -> Stored<T> {
     let (value, rest) = postcard::take_from_bytes(bytes)?;
     if rest.is_empty() {
         Ok(value)

@@ -49,6 +49,17 @@ impl Blocks {
         self.blocks.iter().map(|block| block.rows).sum()
     }
 
+    /// The batch that begins at this row.
+    pub fn at_row(&self, row: usize) -> usize {
+        let mut first = 0;
+        let before = self.blocks.iter().take_while(|block| {
+            let is_before = first < row;
+            first += block.rows;
+            is_before
+        });
+        before.count()
+    }
+
     /// The order time of the last row.
     pub fn last(&self) -> Option<i64> {
         self.blocks.last().map(|block| block.times.1)

@@ -103,6 +103,21 @@ impl Log {
         })
     }
 
+    /// The batch in canonical order that begins at this row; `None` at the end.
+    ///
+    /// # Errors
+    /// When the temporary file cannot be read.
+    pub fn canonical(&self, start: usize) -> Option<io::Result<RecordBatch>> {
+        match &self.stored {
+            _ if start >= self.rows() => None,
+            Stored::Memory(table) => {
+                let batch = table.canonical(start, 4 * BLOCK_ROWS);
+                Some(batch.map_err(io::Error::other))
+            }
+            Stored::Disk(blocks) => Some(blocks.read(blocks.at_row(start))),
+        }
+    }
+
     /// The lines of the events named by order time, event time (both in microseconds) and id, in the
     /// order of the names; best asked for in canonical order.
     ///

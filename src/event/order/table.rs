@@ -6,9 +6,12 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, new_empty_array};
-use arrow::compute::interleave;
-use arrow::datatypes::SchemaRef;
+use arrow::array::{
+    Array, ArrayRef, AsArray, DictionaryArray, Int32Array, RecordBatch, StringArray, UInt32Array,
+    new_empty_array,
+};
+use arrow::compute::{interleave, take_record_batch};
+use arrow::datatypes::{DataType, Int32Type, SchemaRef};
 use arrow::error::ArrowError;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
@@ -51,27 +54,18 @@ impl Table {
             canonical.push(*row);
             *row += 1;
         }
-        let columns = schema
-            .fields()
-            .par_iter()
-            .enumerate()
-            .map(|(column, field)| {
-                let arrays: Vec<&dyn Array> = batches
-                    .iter()
-                    .map(|batch| batch.column(column).as_ref())
-                    .collect();
-                match arrays.as_slice() {
-                    [] => Ok(new_empty_array(field.data_type())),
-                    arrays => interleave(arrays, &rows),
-                }
-            });
-        let columns = columns.collect::<Result<Vec<ArrayRef>, _>>()?;
-        let batch = RecordBatch::try_new(Arc::clone(schema), columns)?;
         Ok(Self {
-            batch,
+            batch: arranged(schema, batches, &rows)?,
             starts,
             canonical,
         })
+    }
+
+    /// So many rows in canonical order, from `start` on.
+    pub fn canonical(&self, start: usize, rows: usize) -> Result<RecordBatch, ArrowError> {
+        let end = self.canonical.len().min(start + rows);
+        let rows = UInt32Array::from(self.canonical[start.min(end)..end].to_vec());
+        take_record_batch(&self.batch, &rows)
     }
 
     pub fn rows(&self) -> usize {
@@ -114,6 +108,60 @@ impl Table {
         let at = self.canonical.partition_point(|row| key(row) < wanted);
         let row = self.canonical.get(at).filter(|row| key(row) == wanted)?;
         Some(keys.at(*row as usize).raw.to_owned())
+    }
+}
+
+/// The rows of the batches in this order, each named by batch and row.
+pub fn arranged(
+    schema: &SchemaRef,
+    batches: &[RecordBatch],
+    order: &[(usize, usize)],
+) -> Result<RecordBatch, ArrowError> {
+    if let [batch] = batches
+        && batch.num_rows() == order.len()
+        && (0..).zip(order).all(|(at, (_, row))| *row == at)
+    {
+        return Ok(batch.clone());
+    }
+    let columns = schema.fields().par_iter().enumerate().map(|(at, field)| {
+        let arrays: Vec<&dyn Array> = batches.iter().map(|b| b.column(at).as_ref()).collect();
+        match field.data_type() {
+            _ if arrays.is_empty() => Ok(new_empty_array(field.data_type())),
+            DataType::Dictionary(..) => Ok(dictionary(&arrays, order)),
+            _ => interleave(&arrays, order),
+        }
+    });
+    RecordBatch::try_new(Arc::clone(schema), columns.collect::<Result<_, _>>()?)
+}
+
+/// The rows of several dictionaries with one dictionary, each value once.
+fn dictionary(arrays: &[&dyn Array], rows: &[(usize, usize)]) -> ArrayRef {
+    let mut values: Vec<&str> = Vec::new();
+    let mut known: HashMap<&str, i32, _> = HashMap::with_hasher(FixedState::default());
+    let translated: Vec<(&Int32Array, Vec<i32>)> = arrays
+        .iter()
+        .map(|array| {
+            let array = array.as_dictionary::<Int32Type>();
+            let texts = array.values().as_string::<i32>();
+            let codes = texts.iter().map(|text| {
+                let text = text.unwrap_or_default();
+                *known.entry(text).or_insert_with(|| {
+                    values.push(text);
+                    values.len() as i32 - 1
+                })
+            });
+            (array.keys(), codes.collect())
+        })
+        .collect();
+    let codes = rows.iter().map(|(batch, row)| {
+        let (codes, new) = &translated[*batch];
+        codes.is_valid(*row).then(|| new[codes.value(*row) as usize])
+    });
+    let codes: Int32Array = codes.collect();
+    match DictionaryArray::try_new(codes, Arc::new(StringArray::from(values))) {
+        Ok(array) => Arc::new(array),
+        // Every code was given out for a value.
+        Err(error) => unreachable!("codes without values: {error}"),
     }
 }
 

@@ -58,12 +58,18 @@ fn live(programs: &[&Program], steps: &[Step], end: i64, threads: usize) -> Vec<
                     // A last event that comes twice moves the source on, but not the log.
                     let watermark = &end.min(*watermark);
                     let advanced = engine.advance(*watermark).unwrap();
-                    for (all, more) in found.iter_mut().zip(advanced.findings) {
+                    for (all, more) in found.iter_mut().zip(advanced) {
                         all.extend(more);
                     }
                     waiting.retain(|event| event.order_time >= *watermark);
                 }
-                Step::SaveAndRestore => {}
+                Step::SaveAndRestore => {
+                    let saved = (0..Live::SHARDS).map(|shard| engine.snapshot(shard).unwrap());
+                    let saved: Vec<Vec<u8>> = saved.collect();
+                    engine = new();
+                    engine.restore(&saved).unwrap();
+                    engine.push(&stream::batch(&waiting)).unwrap();
+                }
             }
         }
         for failure in engine.failures() {

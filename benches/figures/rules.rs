@@ -1,0 +1,90 @@
+//! The rules of the figures: the shipped ones, and variants of them until there are more.
+
+use gridwatch::detect::plan::Planner;
+use gridwatch::rule::{self, Rule, embedded};
+
+/// The rules that come with gridwatch.
+pub fn shipped(planner: &Planner) -> Vec<Rule> {
+    let rules = embedded::RULES.iter();
+    rules.map(|(file, text)| load(planner, file, text)).collect()
+}
+
+fn load(planner: &Planner, file: &str, text: &str) -> Rule {
+    match rule::load(file, text, planner) {
+        Ok(rule) => rule,
+        Err(problems) => {
+            let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
+            panic!("{}\n{text}", problems.join("\n"))
+        }
+    }
+}
+
+/// A rule with this `detect` block.
+pub fn made(planner: &Planner, number: usize, detect: &str) -> Rule {
+    let text = format!(
+        "title: Rule {number}\nid: 00000000-0000-4000-8000-{number:012}\nname: made_{number}\nstatus: \
+         test\nlevel: low\ndescription: >\n  A rule of the bench.\nauthor: bench\ndate: 2026-03-02\ntags: \
+         []\nlogsource: {{product: slack, service: audit}}\ndetect:\n{detect}suppress: 1h\n"
+    );
+    load(planner, "made.yml", &text)
+}
+
+/// As many actions as events of an organisation have most often.
+const ACTIONS: [&str; 12] = [
+    "file_downloaded",
+    "user_login",
+    "file_uploaded",
+    "file_shared",
+    "file_public_link_created",
+    "public_channel_created",
+    "private_channel_created",
+    "user_channel_join",
+    "user_channel_leave",
+    "app_installed",
+    "user_session_invalidated",
+    "user_logout",
+];
+
+/// The shipped rules and variants of them, this many in all: other actions, limits, keys and windows.
+pub fn variants(planner: &Planner, count: usize) -> Vec<Rule> {
+    let mut rules = shipped(planner);
+    for number in rules.len()..count {
+        rules.push(variant(planner, number));
+    }
+    rules
+}
+
+fn variant(planner: &Planner, number: usize) -> Rule {
+    let action = ACTIONS[number % ACTIONS.len()];
+    let limit = 20 + number;
+    let key = ["actor_id", "actor_id", "ip", "entity_id"][number % 4];
+    let per = ["10m", "1h", "4h", "24h"][number / 4 % 4];
+    let detect = match number % 8 {
+        0..=2 => format!(
+            "  kind: threshold\n  where: action = '{action}'\n  key: {key}\n  measure: count(*)\n  per: \
+             {per}\n  at_least: {limit}\n"
+        ),
+        3 => format!(
+            "  kind: threshold\n  where: action = '{action}'\n  key: actor_id\n  measure: count(distinct \
+             entity_id)\n  per: {per}\n  at_least: {limit}\n"
+        ),
+        4 => format!(
+            "  kind: new_value\n  where: own_context AND action = '{action}'\n  key: actor_id\n  value: \
+             ip\n  learn: 3d\n  forget: 90d\n"
+        ),
+        5 => format!(
+            "  kind: match\n  where: action = '{action}' AND actor_type <> 'user'\n  key: actor_id\n"
+        ),
+        6 => format!(
+            "  kind: match\n  where: action = 'made_up_{number}' AND json_get_str(details, 'x') = 'y'\n  \
+             key: actor_id\n"
+        ),
+        _ => format!(
+            "  kind: sql\n  key: actor_id\n  query: |\n    SELECT * FROM (\n      SELECT event_id, \
+             event_time, order_time, actor_id, ip,\n        lag(ip) OVER (PARTITION BY actor_id ORDER BY \
+             order_time, event_time, event_id) AS before\n      FROM events WHERE action = '{action}'\n    \
+             ) WHERE ip <> before AND before = '192.0.2.{number}'\n"
+        ),
+    };
+    made(planner, number, &detect)
+}

@@ -1,0 +1,176 @@
+//! Sorted input: events are judged as they come, and no more of them is kept than rules need.
+
+use std::collections::VecDeque;
+use std::io::{self, Read};
+
+use arrow::array::{AsArray, RecordBatch};
+use arrow::datatypes::TimestampMicrosecondType;
+
+use super::read::{self, Take};
+use super::{Error, Job, Outcome, Records, named};
+use crate::detect::live::Live;
+use crate::detect::plan::Planner;
+use crate::event::order::{Stream, raw_in};
+use crate::event::reject::Reject;
+use crate::event::schema::Column;
+use crate::event::time::MICROS;
+
+/// Rows that are judged together, where there are so many.
+const STEP_ROWS: usize = 1 << 15;
+
+/// Runs the rules over the inputs.
+///
+/// # Errors
+/// [`Error::Disorder`] if the events do not come in order of time; nothing was found then.
+pub(super) fn run(
+    inputs: Vec<(String, Box<dyn Read + Send>)>,
+    job: &Job<'_>,
+    reject: &mut dyn FnMut(&Reject) -> io::Result<()>,
+) -> Result<Outcome, Error> {
+    let columns = job.columns();
+    let mut streaming = Streaming {
+        job,
+        stream: Stream::new(columns),
+        latest: i64::MIN,
+        engine: Engine::new(job)?,
+        outcome: Outcome::default(),
+        reject,
+    };
+    read::read(inputs, &job.enricher, columns, &mut streaming)?;
+    let Streaming {
+        mut stream,
+        mut engine,
+        mut outcome,
+        ..
+    } = streaming;
+    let end = after(stream.latest());
+    let rest = stream.take(end).map_err(io::Error::other);
+    engine.take(job, rest.map_err(Error::Spill)?, None)?;
+    outcome.duplicates = stream.duplicates();
+    engine.finish(job, end, &mut outcome)?;
+    Ok(outcome)
+}
+
+/// The watermark of a log whose last event is of this time: the next whole second.
+fn after(last: i64) -> i64 {
+    last.div_euclid(MICROS).saturating_add(1).saturating_mul(MICROS)
+}
+
+struct Streaming<'a> {
+    job: &'a Job<'a>,
+    stream: Stream,
+    /// The latest time before the batch at hand: what comes may lie a batch behind.
+    latest: i64,
+    engine: Engine,
+    outcome: Outcome,
+    reject: &'a mut dyn FnMut(&Reject) -> io::Result<()>,
+}
+
+impl Take for Streaming<'_> {
+    fn batch(&mut self, batch: RecordBatch) -> Result<(), Error> {
+        self.outcome.events += batch.num_rows() as u64;
+        let before = self.stream.latest();
+        self.stream.push(batch)?;
+        if self.stream.rows() < STEP_ROWS {
+            return Ok(());
+        }
+        let watermark = before.div_euclid(MICROS).saturating_mul(MICROS);
+        if watermark <= self.latest {
+            return Ok(());
+        }
+        self.latest = watermark;
+        let ready = self.stream.take(watermark).map_err(io::Error::other);
+        let ready = ready.map_err(Error::Spill)?;
+        self.engine.take(self.job, ready, Some(watermark))
+    }
+
+    fn reject(&mut self, reject: Reject) -> Result<(), Error> {
+        self.outcome.rejects += 1;
+        (self.reject)(&reject).map_err(Error::Reject)
+    }
+}
+
+/// The live engine and the records of what it finds.
+pub(super) struct Engine {
+    live: Live,
+    records: Records,
+    /// Batches in canonical order whose events may still trigger something.
+    recent: VecDeque<RecordBatch>,
+    /// How long after its time an event may do so, in microseconds.
+    wait: i64,
+}
+
+impl Engine {
+    pub fn new(job: &Job<'_>) -> Result<Self, Error> {
+        let programs: Vec<_> = job.rules.iter().map(|rule| &rule.program).collect();
+        let live = Live::new(&Planner::new()?, &programs).map_err(|(_, error)| error)?;
+        Ok(Self {
+            live,
+            records: Records::default(),
+            recent: VecDeque::new(),
+            wait: programs.iter().map(|p| p.wait_micros).max().unwrap_or(0),
+        })
+    }
+
+    /// Takes the next rows in canonical order, and judges all before the watermark: that of the last
+    /// row's second unless it is given.
+    pub fn take(
+        &mut self,
+        job: &Job<'_>,
+        batch: RecordBatch,
+        watermark: Option<i64>,
+    ) -> Result<(), Error> {
+        let Some(last) = last_time(&batch) else {
+            return Ok(());
+        };
+        self.live.push(&batch)?;
+        self.recent.push_back(batch);
+        let whole = last.div_euclid(MICROS) * MICROS;
+        self.advance(job, watermark.unwrap_or(whole))
+    }
+
+    fn advance(&mut self, job: &Job<'_>, watermark: i64) -> Result<(), Error> {
+        let findings = self.live.advance(watermark)?;
+        let recent = &self.recent;
+        self.records.add(job, findings, &mut |names| {
+            let line = |name: &(i64, i64, &str)| {
+                let lines = recent.iter().rev().filter_map(|batch| raw_in(batch, *name));
+                lines.map(str::to_owned).next()
+            };
+            Ok::<_, Error>(names.iter().map(line).collect())
+        })?;
+        let first = watermark.saturating_sub(self.wait.saturating_add(MICROS));
+        while self
+            .recent
+            .pop_front_if(|batch| last_time(batch).is_none_or(|last| last < first))
+            .is_some()
+        {}
+        Ok(())
+    }
+
+    /// Judges the rest.
+    pub fn finish(
+        mut self,
+        job: &Job<'_>,
+        watermark: i64,
+        outcome: &mut Outcome,
+    ) -> Result<(), Error> {
+        self.advance(job, watermark)?;
+        let failures = self.live.failures();
+        for (rule, failure) in job.rules.iter().zip(failures) {
+            if let Some(reason) = failure {
+                outcome.failures.push(named(rule, reason.clone()));
+            }
+        }
+        outcome.anomalies = self
+            .records
+            .finish(job.rules, |rule| failures[rule].is_some());
+        Ok(())
+    }
+}
+
+/// The order time of the last row.
+fn last_time(batch: &RecordBatch) -> Option<i64> {
+    let times = batch[Column::OrderTime.name()].as_primitive::<TimestampMicrosecondType>();
+    times.values().last().copied()
+}
