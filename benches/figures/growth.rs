@@ -28,7 +28,8 @@ fn cost(
         let mut took = Took::default();
         for _ in 0..events_wanted.div_ceil(BATCH) {
             let (batch, watermark) = events.next(BATCH);
-            let (found, this) = measured(|| live.push(&batch).and_then(|()| live.advance(watermark)))?;
+            let (found, this) =
+                measured(|| live.push(&batch).and_then(|()| live.advance(watermark)))?;
             found?;
             took.add(this);
         }
@@ -51,9 +52,17 @@ pub fn run(asked: &Asked) -> Result<(), Box<dyn Error>> {
     for (name, rules) in [("four", &four), ("42", &many)] {
         let mut after = Vec::new();
         for actors in [1000, 10_000, 100_000, 1_000_000] {
-            after.push(line(format!("{name} rules, {actors} actors"), rules, actors, 1000)?);
+            after.push(line(
+                format!("{name} rules, {actors} actors"),
+                rules,
+                actors,
+                1000,
+            )?);
         }
-        println!("  from 1,000 to 1,000,000 actors: +{:.2}", after[3] - after[0]);
+        println!(
+            "  from 1,000 to 1,000,000 actors: +{:.2}",
+            after[3] - after[0]
+        );
     }
     // Of one rate, so slow that a million events fill the longer window.
     let window = |per: &str| {
@@ -63,8 +72,18 @@ pub fn run(asked: &Asked) -> Result<(), Box<dyn Error>> {
         );
         vec![rules::made(&planner, 1, &detect)]
     };
-    let hour = line("count distinct over 1 h".to_owned(), &window("1h"), 20_000, 10)?;
-    let day = line("count distinct over 24 h".to_owned(), &window("24h"), 20_000, 10)?;
+    let hour = line(
+        "count distinct over 1 h".to_owned(),
+        &window("1h"),
+        20_000,
+        10,
+    )?;
+    let day = line(
+        "count distinct over 24 h".to_owned(),
+        &window("24h"),
+        20_000,
+        10,
+    )?;
     println!("  from 1 h to 24 h: +{:.2}", day - hour);
     let hit = |number: usize| {
         let detect = format!(
@@ -80,11 +99,15 @@ pub fn run(asked: &Asked) -> Result<(), Box<dyn Error>> {
         );
         rules::made(&planner, number, &detect)
     };
-    let of = |count: usize| -> Vec<Rule> {
-        (1..=10).map(hit).chain((11..=count).map(idle)).collect()
-    };
+    let of =
+        |count: usize| -> Vec<Rule> { (1..=10).map(hit).chain((11..=count).map(idle)).collect() };
     let forty = line("40 rules, 10 of them hit".to_owned(), &of(40), 20_000, 1000)?;
-    let hundreds = line("400 rules, 10 of them hit".to_owned(), &of(400), 20_000, 1000)?;
+    let hundreds = line(
+        "400 rules, 10 of them hit".to_owned(),
+        &of(400),
+        20_000,
+        1000,
+    )?;
     println!("  400 rules : 40 rules = {:.2}", hundreds / forty);
     Ok(())
 }

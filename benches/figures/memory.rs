@@ -65,8 +65,17 @@ fn state(
     let live = Live::new(planner, &programs).map_err(|(_, error)| error)?;
     let mut csv = Vec::new();
     let plan = Plan::new(users, days, 1);
-    let nothing = Plan { days: 0, ..plan.clone() };
-    simulate::write(&nothing, &mut io::sink(), &mut csv, &mut io::sink(), &mut |_| ())?;
+    let nothing = Plan {
+        days: 0,
+        ..plan.clone()
+    };
+    simulate::write(
+        &nothing,
+        &mut io::sink(),
+        &mut csv,
+        &mut io::sink(),
+        &mut |_| (),
+    )?;
     let mut networks = Networks::new();
     networks.add_csv("networks.csv", csv.as_slice())?;
     let columns = live.columns().union(gridwatch::event::order::columns());
@@ -78,7 +87,13 @@ fn state(
         stream: Stream::new(columns),
         live,
     };
-    let totals = simulate::write(&plan, &mut sink, &mut io::sink(), &mut io::sink(), &mut |_| ())?;
+    let totals = simulate::write(
+        &plan,
+        &mut sink,
+        &mut io::sink(),
+        &mut io::sink(),
+        &mut |_| (),
+    )?;
     sink.framer.finish(&mut sink.chunks);
     sink.judge(i64::MAX)?;
     let (total, each) = sink.live.usage();

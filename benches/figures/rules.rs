@@ -6,7 +6,9 @@ use gridwatch::rule::{self, Rule, embedded};
 /// The rules that come with gridwatch.
 pub fn shipped(planner: &Planner) -> Vec<Rule> {
     let rules = embedded::RULES.iter();
-    rules.map(|(file, text)| load(planner, file, text)).collect()
+    rules
+        .map(|(file, text)| load(planner, file, text))
+        .collect()
 }
 
 fn load(planner: &Planner, file: &str, text: &str) -> Rule {

@@ -38,7 +38,9 @@ impl Synthetic {
         let time = |number: u64| START + (number / self.rate) as i64 * 1_000_000;
         // SplitMix64 (Steele, Lea and Flood, 2014), so that neighbours have nothing in common.
         let dice = |number: u64, salt: u64| {
-            let mut z = number.wrapping_add(salt).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            let mut z = number
+                .wrapping_add(salt)
+                .wrapping_mul(0x9e37_79b9_7f4a_7c15);
             z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
             z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
             z ^ (z >> 31)
@@ -64,7 +66,9 @@ impl Synthetic {
                     Arc::new(times.with_timezone(UTC))
                 }
                 Some(Column::Action) => {
-                    let codes = numbers.iter().map(|number| Some(i32::from(dice(*number, 2) % 4 == 0)));
+                    let codes = numbers
+                        .iter()
+                        .map(|number| Some(i32::from(dice(*number, 2) % 4 == 0)));
                     let codes: Int32Array = codes.collect();
                     let values = Arc::new(StringArray::from(vec!["user_login", "file_downloaded"]));
                     let actions = DictionaryArray::<Int32Type>::try_new(codes, values);
@@ -72,10 +76,15 @@ impl Synthetic {
                 }
                 Some(Column::EventId) => text(&|number| {
                     let (a, b) = (dice(number, 3), dice(number, 4));
-                    format!("{:08x}-{:04x}-4000-8000-{:012x}", a as u32, b as u16, number)
+                    format!(
+                        "{:08x}-{:04x}-4000-8000-{:012x}",
+                        a as u32, b as u16, number
+                    )
                 }),
                 Some(Column::ActorId) => text(&|number| format!("W{:010}", actor(number))),
-                Some(Column::EntityId) => text(&|number| format!("F{:08}", dice(number, 5) % 100_000)),
+                Some(Column::EntityId) => {
+                    text(&|number| format!("F{:08}", dice(number, 5) % 100_000))
+                }
                 Some(Column::Ip) => text(&|number| format!("10.0.{}.7", actor(number) % 250)),
                 Some(Column::SessionId) => text(&|number| format!("{}", actor(number) * 1000)),
                 Some(Column::AgentFamily) => text(&|_| "Chrome".to_owned()),
@@ -85,9 +94,7 @@ impl Synthetic {
                 Some(Column::Country) => text(&|_| "DE".to_owned()),
                 Some(Column::City) => text(&|_| "Berlin".to_owned()),
                 Some(Column::NetworkKind) => text(&|_| "residential".to_owned()),
-                Some(Column::OwnContext) => {
-                    Arc::new(BooleanArray::from(vec![true; numbers.len()]))
-                }
+                Some(Column::OwnContext) => Arc::new(BooleanArray::from(vec![true; numbers.len()])),
                 Some(Column::Latitude) => Arc::new(Float64Array::from(vec![52.5; numbers.len()])),
                 Some(Column::Longitude) => Arc::new(Float64Array::from(vec![13.4; numbers.len()])),
                 Some(Column::AccuracyKm) => Arc::new(Float64Array::from(vec![20.0; numbers.len()])),

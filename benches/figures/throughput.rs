@@ -44,26 +44,43 @@ pub fn run(asked: &Asked) -> Result<(), Box<dyn Error>> {
     );
     let planner = Planner::new()?;
     let (four, many) = (rules::shipped(&planner), rules::variants(&planner, 42));
-    let needed = four
-        .iter()
-        .fold(order::columns(), |columns, rule| columns.union(rule.columns));
+    let needed = four.iter().fold(order::columns(), |columns, rule| {
+        columns.union(rule.columns)
+    });
     let none = ColumnSet::default();
     type Work<'a> = Box<dyn Fn() -> Result<Took, Box<dyn Error>> + 'a>;
     let live = |rules, extra| detect(&files, rules, extra, Execution::Live);
     let mut parts: Vec<(&str, Work<'_>)> = vec![
-        ("decode, columns of the four rules", Box::new(|| decode(&files, needed))),
-        ("decode, all columns", Box::new(|| decode(&files, ColumnSet::all()))),
+        (
+            "decode, columns of the four rules",
+            Box::new(|| decode(&files, needed)),
+        ),
+        (
+            "decode, all columns",
+            Box::new(|| decode(&files, ColumnSet::all())),
+        ),
         ("four rules", Box::new(|| live(&four, none))),
-        ("four rules, all columns built", Box::new(|| live(&four, ColumnSet::all()))),
+        (
+            "four rules, all columns built",
+            Box::new(|| live(&four, ColumnSet::all())),
+        ),
         ("42 rules", Box::new(|| live(&many, none))),
-        ("four rules, on history", Box::new(|| detect(&files, &four, none, Execution::History))),
+        (
+            "four rules, on history",
+            Box::new(|| detect(&files, &four, none, Execution::History)),
+        ),
     ];
     let python = asked.value("--python", "python3".to_owned());
     if has_duckdb(&python) {
         let files = &files;
-        parts.push(("DuckDB, three detectors", Box::new(move || duckdb(&python, files))));
+        parts.push((
+            "DuckDB, three detectors",
+            Box::new(move || duckdb(&python, files)),
+        ));
     } else {
-        println!("no DuckDB beside it: `{python} -c 'import duckdb'` fails; pip install duckdb, or --python");
+        println!(
+            "no DuckDB beside it: `{python} -c 'import duckdb'` fails; pip install duckdb, or --python"
+        );
     }
     let mut took: Vec<Vec<Took>> = vec![Vec::new(); parts.len()];
     for _ in 0..runs {
@@ -93,7 +110,9 @@ pub fn run(asked: &Asked) -> Result<(), Box<dyn Error>> {
         );
     }
     let speed = |wanted: &str| speeds.iter().find(|(name, _)| *name == wanted);
-    if let Some(((_, ours), (_, theirs))) = speed("four rules").zip(speed("DuckDB, three detectors")) {
+    if let Some(((_, ours), (_, theirs))) =
+        speed("four rules").zip(speed("DuckDB, three detectors"))
+    {
         println!("four rules : DuckDB = {:.2}", ours / theirs);
     }
     Ok(())
@@ -109,7 +128,13 @@ fn generate(folder: &Path, users: u32, days: u32) -> Result<Files, Box<dyn Error
     let mut networks = BufWriter::new(File::create(&files.networks)?);
     let plan = Plan::new(users, days, 1);
     let mut nobody = |_| ();
-    let totals = simulate::write(&plan, &mut events, &mut networks, &mut Vec::new(), &mut nobody)?;
+    let totals = simulate::write(
+        &plan,
+        &mut events,
+        &mut networks,
+        &mut Vec::new(),
+        &mut nobody,
+    )?;
     Ok(Files {
         count: totals.events,
         ..files

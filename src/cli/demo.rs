@@ -5,30 +5,35 @@ use std::sync::atomic::AtomicU64;
 use anyhow::Context;
 use clap::Args;
 
-use super::format::{self, Format};
 use super::show::thousands;
-use super::{End, Failure, detect, generate, rules};
+use super::{End, Failure, detect, format, generate, rules};
 use crate::anomaly::Anomaly;
-use crate::clock::Stopwatch;
+use crate::clock::{Replay, Stopwatch};
 use crate::enrich::Enricher;
 use crate::enrich::network::Networks;
-use crate::event::time::{MICROS, rfc3339};
 use crate::event::schema::ColumnSet;
-use crate::pipeline::{self, Execution, Job};
+use crate::event::time::MICROS;
+use crate::pipeline::{self, Execution, Job, Watch};
 use crate::simulate::{self, Plan};
 
-/// Shows what gridwatch finds, on the last days of a simulated organisation
+/// Replays a simulated organisation, and shows what gridwatch finds as it happens
+///
+/// The first ten days, from which is learned what is usual, pass at once; the last two, with most of
+/// the attacks, at the speed that is asked for.
 #[derive(Debug, Args)]
 pub(super) struct Demo {
     /// Another seed is another organisation
     #[arg(long, default_value_t = 7)]
     seed: u64,
+    /// Simulated seconds a second in the last two days; 0 for as fast as it goes
+    #[arg(long, value_name = "N", default_value_t = 14_400)]
+    speed: u32,
 }
 
 /// People and days: some hundred thousand events.
 const USERS: u32 = 1000;
 const DAYS: u32 = 12;
-/// The days at the end whose anomalies are shown: those with the attacks.
+/// The days at the end that are replayed: those with most of the attacks.
 const SHOWN_DAYS: u32 = 2;
 const MEMORY_MIB: u32 = 2048;
 
@@ -44,16 +49,16 @@ impl Demo {
         ))?;
         let totals = generate::write(&Plan::new(USERS, DAYS, self.seed), &path)?;
         say(format!(
-            "{} audit events, {} attacks among them. Looking for what does not fit …",
+            "{} audit events, {} attacks among them. Learning what is usual for {} days …",
             thousands(totals.events),
             thousands(totals.attacks),
+            DAYS - SHOWN_DAYS,
         ))?;
         let mut networks = Networks::new();
         networks
             .add_csv_file(&path.join(generate::NETWORKS))
             .map_err(Failure::internal)?;
         let rules = rules::with_embedded(&[])?;
-        let watch = Stopwatch::start();
         let job = Job {
             rules: &rules,
             enricher: Arc::new(Enricher::new(networks)),
@@ -63,16 +68,10 @@ impl Demo {
         };
         let events = path.join(generate::EVENTS).display().to_string();
         let inputs = detect::open(&[events], &Arc::new(AtomicU64::new(0)))?;
-        let outcome = pipeline::detect(inputs, &job, &mut |_| Ok(())).map_err(detect::failure)?;
-        let shown = last_days(&outcome.anomalies);
-        say(format!(
-            "The first {} days show what is usual. Of the {} anomalies these {} are of the last two:",
-            DAYS - SHOWN_DAYS,
-            outcome.anomalies.len(),
-            shown.len(),
-        ))?;
-        let mut out = BufWriter::new(io::stdout().lock());
-        format::write(shown, Format::Table, &mut out).map_err(Failure::io)?;
+        let mut shown = Shown::new(self.speed);
+        let watch = Stopwatch::start();
+        let outcome = pipeline::watch(inputs, &job, &mut shown).map_err(detect::failure)?;
+        shown.written.map_err(Failure::io)?;
         detect::summary(&outcome, &rules, watch.elapsed().as_secs_f64(), true)
             .map_err(Failure::io)?;
         detect::failures(&outcome)?;
@@ -83,9 +82,63 @@ impl Demo {
     }
 }
 
-/// The anomalies of the last days, which come last.
-fn last_days(anomalies: &[Anomaly]) -> &[Anomaly] {
-    let start = simulate::DEFAULT_START + i64::from(DAYS - SHOWN_DAYS) * 86_400;
-    let start = rfc3339(start * MICROS);
-    &anomalies[anomalies.partition_point(|anomaly| anomaly.event_time < start)..]
+/// What people see of the replay.
+struct Shown {
+    speed: u32,
+    /// When the days begin that are shown, in microseconds.
+    start: i64,
+    replay: Option<Replay>,
+    /// How far the replay has come, in microseconds.
+    time: i64,
+    hidden: u64,
+    written: io::Result<()>,
+}
+
+impl Shown {
+    fn new(speed: u32) -> Self {
+        let start = simulate::DEFAULT_START + i64::from(DAYS - SHOWN_DAYS) * 86_400;
+        Self {
+            speed,
+            start: start * MICROS,
+            replay: None,
+            time: start * MICROS,
+            hidden: 0,
+            written: Ok(()),
+        }
+    }
+
+    fn say(&mut self, line: &str) {
+        if self.written.is_ok() {
+            let mut out = BufWriter::new(io::stdout().lock());
+            self.written = writeln!(out, "{line}").and_then(|()| out.flush());
+        }
+    }
+}
+
+impl Watch for Shown {
+    fn reached(&mut self, time: i64) {
+        if time < self.start {
+            return;
+        }
+        if self.replay.is_none() {
+            self.replay = Some(Replay::start(f64::from(self.speed.max(1))));
+            self.say(&format!(
+                "({} anomalies while learning; now the last {SHOWN_DAYS} days)",
+                thousands(self.hidden)
+            ));
+        }
+        let passed = time - self.time;
+        self.time = time;
+        if let Some(replay) = self.replay.as_mut().filter(|_| self.speed > 0) {
+            replay.pass(passed);
+        }
+    }
+
+    fn found(&mut self, anomaly: &Anomaly) {
+        if self.replay.is_none() {
+            self.hidden += 1;
+        } else {
+            self.say(&format::line(anomaly));
+        }
+    }
 }

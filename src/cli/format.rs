@@ -75,6 +75,24 @@ fn table(anomalies: &[Anomaly]) -> Table {
     table
 }
 
+/// The anomaly in one line.
+pub(super) fn line(anomaly: &Anomaly) -> String {
+    let time = anomaly.event_time.replace(['T', 'Z'], " ");
+    let parts = [
+        who(anomaly),
+        place(anomaly),
+        why(anomaly).replace('\n', "; "),
+    ];
+    let parts = parts.into_iter().filter(|part| !part.is_empty());
+    format!(
+        "{} {:<8} {}  {}",
+        time.trim(),
+        anomaly.level,
+        anomaly.rule,
+        parts.collect::<Vec<_>>().join("  ")
+    )
+}
+
 fn who(anomaly: &Anomaly) -> String {
     let actor = &anomaly.actor;
     let name = actor

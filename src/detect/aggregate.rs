@@ -206,10 +206,14 @@ impl Accumulator for Accumulated {
     }
 
     fn state(&mut self) -> Result<Vec<ScalarValue>> {
-        Err(DataFusionError::Internal("windows keep no state".to_owned()))
+        Err(DataFusionError::Internal(
+            "windows keep no state".to_owned(),
+        ))
     }
 
     fn merge_batch(&mut self, _: &[ArrayRef]) -> Result<()> {
-        Err(DataFusionError::Internal("windows keep no state".to_owned()))
+        Err(DataFusionError::Internal(
+            "windows keep no state".to_owned(),
+        ))
     }
 }

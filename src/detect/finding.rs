@@ -43,6 +43,22 @@ pub(super) fn sort(findings: &mut [Finding]) {
     });
 }
 
+/// The keys of the rows of a result, as findings have them.
+///
+/// # Errors
+/// [`Error::Refused`] when a column cannot be shown.
+pub(super) fn keys(
+    program: &Program,
+    batch: &RecordBatch,
+) -> Result<Vec<Vec<Option<String>>>, Error> {
+    let columns = Columns::of(batch)?;
+    let key = |row| {
+        let names = program.key.iter();
+        names.map(|name| columns.as_text(name, row)).collect()
+    };
+    Ok((0..batch.num_rows()).map(key).collect())
+}
+
 /// Reads the rows of a result.
 ///
 /// # Errors

@@ -161,13 +161,15 @@ impl Graph {
             graph.add(planner, program).map_err(|error| (at, error))?;
         }
         graph.find_users();
+        graph.prune();
         graph.find_carried();
         Ok(graph)
     }
 
     /// The columns of events that anything here reads, besides those that order is decided by.
     pub fn columns(&self) -> ColumnSet {
-        let read = self.expressions.iter().flat_map(|e| &e.reads);
+        let used = self.expressions.iter().filter(|e| e.is_used);
+        let read = used.flat_map(|expression| &expression.reads);
         read.filter_map(|field| field.as_event()).collect()
     }
 
@@ -181,7 +183,9 @@ impl Graph {
     /// How long after their `order_time` the rows of a table come out, in microseconds.
     pub fn behind(&self, table: TableId) -> i64 {
         match self.tables[self.root(table)].source {
-            Source::Delayed(group) => self.groups[group].wait + self.behind(self.groups[group].table),
+            Source::Delayed(group) => {
+                self.groups[group].wait + self.behind(self.groups[group].table)
+            }
             _ => 0,
         }
     }
@@ -259,7 +263,9 @@ impl Graph {
     /// The call of the group that does the same, or this one.
     fn call(&mut self, call: Call) -> CallId {
         let calls = &self.groups[call.group].calls;
-        let known = calls.iter().find(|known| self.calls[**known].is_same(&call));
+        let known = calls
+            .iter()
+            .find(|known| self.calls[**known].is_same(&call));
         if let Some(known) = known {
             return *known;
         }
@@ -269,12 +275,22 @@ impl Graph {
         id
     }
 
+    /// Drops the calls that no program needs.
+    fn prune(&mut self) {
+        for group in &mut self.groups {
+            group
+                .calls
+                .retain(|call| !self.calls[*call].users.is_empty());
+        }
+    }
+
     /// Enters each program at all that it needs.
     fn find_users(&mut self) {
         for program in 0..self.outputs.len() {
             let output = &self.outputs[program];
             let mut tables = vec![output.table];
-            let mut expressions: Vec<ExpressionId> = output.columns.iter().map(|(_, e)| *e).collect();
+            let mut expressions: Vec<ExpressionId> =
+                output.columns.iter().map(|(_, e)| *e).collect();
             let mut calls: Vec<CallId> = Vec::new();
             if let Some((call, key)) = &output.recall {
                 calls.push(*call);
@@ -282,6 +298,7 @@ impl Graph {
             }
             loop {
                 if let Some(expression) = expressions.pop() {
+                    self.expressions[expression].is_used = true;
                     let reads = self.expressions[expression].reads.iter();
                     calls.extend(reads.filter_map(|field| field.as_call()));
                 } else if let Some(table) = tables.pop() {
@@ -291,7 +308,10 @@ impl Graph {
                     self.tables[table].users.push(program);
                     match &self.tables[table].source {
                         Source::Events => {}
-                        Source::Delayed(group) => tables.push(self.groups[*group].table),
+                        Source::Delayed(group) => {
+                            tables.push(self.groups[*group].table);
+                            calls.extend(&self.groups[*group].calls);
+                        }
                         Source::Filter(filter) => {
                             tables.push(filter.parent);
                             expressions.extend(filter.expressions());
@@ -303,6 +323,13 @@ impl Graph {
                     }
                     self.calls[call].users.push(program);
                     expressions.extend(&self.calls[call].arguments);
+                    if let Function::Lag {
+                        default: Some(default),
+                        ..
+                    } = self.calls[call].function
+                    {
+                        expressions.push(default);
+                    }
                     let group = &self.groups[self.calls[call].group];
                     expressions.extend(&self.spaces[group.space].partition);
                     tables.push(group.table);
@@ -329,13 +356,14 @@ impl Graph {
             };
             for (id, table) in self.tables.iter().enumerate() {
                 if let Source::Filter(filter) = &table.source
+                    && !table.users.is_empty()
                     && self.root(id) == delayed
                 {
                     read(&filter.expressions().collect::<Vec<_>>(), &mut fields);
                 }
             }
             for (id, other) in self.groups.iter().enumerate() {
-                if self.root(other.table) == delayed {
+                if !other.calls.is_empty() && self.root(other.table) == delayed {
                     read(&self.spaces[other.space].partition, &mut fields);
                     for call in &other.calls {
                         read(&self.calls[*call].arguments, &mut fields);
@@ -354,7 +382,8 @@ impl Graph {
                     }
                 }
             }
-            fields.extend([Column::OrderTime, Column::EventTime, Column::EventId].map(Field::event));
+            fields
+                .extend([Column::OrderTime, Column::EventTime, Column::EventId].map(Field::event));
             // What the group itself gives, or one that comes after it, is not there yet.
             fields.retain(|field| {
                 field.as_call().is_none_or(|call| {

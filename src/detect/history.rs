@@ -81,13 +81,17 @@ async fn findings(
     end: i64,
 ) -> Result<Vec<Finding>, Error> {
     let mut findings = Vec::new();
+    let mut is_text = true;
     for batch in query(context, &program.sql).await? {
+        let keys = program.key.iter();
+        let keys = keys.filter_map(|name| batch.column_by_name(name));
+        is_text &= keys.clone().all(|key| key.data_type().is_string());
         findings.extend(finding::read(program, &batch)?);
     }
     findings.retain(|finding| finding.order_time.saturating_add(program.wait_micros) < end);
     finding::sort(&mut findings);
     if let Some(members) = &program.members
-        && let Some(sql) = members::query(members, program, &findings)
+        && let Some(sql) = members::query(members, program, &findings, is_text)
     {
         let batches = query(context, &sql).await?;
         members::add(members, program, &batches, &mut findings)?;

@@ -86,7 +86,7 @@ impl Live {
         let columns = graph.columns().union(ordering());
         let programs: Vec<Program> = programs.iter().map(|p| Program::clone(p)).collect();
         Ok(Self {
-            fingerprint: snapshot::fingerprint(&programs),
+            fingerprint: snapshot::fingerprint(&graph, &programs),
             router: Router::new(&graph),
             shards: (0..SHARDS).map(|at| Shard::new(&graph, at)).collect(),
             pending: Pending::new(columns),
@@ -101,7 +101,10 @@ impl Live {
 
     /// The columns that batches must have.
     pub fn columns(&self) -> ColumnSet {
-        self.fields.iter().filter_map(|field| field.as_event()).collect()
+        self.fields
+            .iter()
+            .filter_map(|field| field.as_event())
+            .collect()
     }
 
     /// Microseconds; all rows before it are judged.
@@ -115,7 +118,12 @@ impl Live {
     /// # Errors
     /// On a defect.
     pub fn snapshot(&self, shard: usize) -> Result<Vec<u8>, Error> {
-        snapshot::write(&self.shards[shard], &self.fingerprint, self.watermark)
+        let state = snapshot::State {
+            shard: &self.shards[shard],
+            watermark: self.watermark,
+            failures: &self.failures,
+        };
+        snapshot::write(&state, &self.fingerprint)
     }
 
     /// Takes over the state of all shards, in any order, and their watermark. Rows from the watermark
@@ -128,17 +136,19 @@ impl Live {
         let (graph, rules) = (&self.graph, &self.fingerprint);
         let read = snapshots.par_iter();
         let read = read.map(|bytes| snapshot::read(graph, rules, bytes.as_ref()));
-        let mut shards: Vec<(Shard, i64)> = read.collect::<Result<_, _>>()?;
-        shards.sort_by_key(|(shard, _)| shard.number);
-        let numbers = shards.iter().map(|(shard, _)| shard.number);
-        if !numbers.eq(0..SHARDS) || shards.iter().any(|(_, at)| *at != shards[0].1) {
+        let mut shards: Vec<snapshot::Restored> = read.collect::<Result<_, _>>()?;
+        shards.sort_by_key(|restored| restored.shard.number);
+        let numbers = shards.iter().map(|restored| restored.shard.number);
+        let is_same = |other: &snapshot::Restored| other.watermark == shards[0].watermark;
+        if !numbers.eq(0..SHARDS) || !shards.iter().all(is_same) {
             return Err(Error::Refused(format!(
                 "these are not snapshots of all {SHARDS} shards at one watermark; leave them out, \
                  and the state is built from the log"
             )));
         }
-        self.watermark = shards[0].1;
-        self.shards = shards.into_iter().map(|(shard, _)| shard).collect();
+        self.watermark = shards[0].watermark;
+        self.failures = std::mem::take(&mut shards[0].failures);
+        self.shards = shards.into_iter().map(|restored| restored.shard).collect();
         self.pending.clear();
         Ok(())
     }
@@ -153,18 +163,17 @@ impl Live {
     /// # Errors
     /// When a column is missing, or a row comes too late.
     pub fn push(&mut self, batch: &RecordBatch) -> Result<(), Error> {
-        self.pending
-            .push(batch)
-            .map_err(|error| Error::Failed(error.to_string()))?;
         let times = batch[Column::OrderTime.name()].as_primitive::<TimestampMicrosecondType>();
         let early = times.values().iter().find(|time| **time < self.watermark);
-        match early {
-            None => Ok(()),
-            Some(time) => Err(Error::Failed(format!(
+        if let Some(time) = early {
+            return Err(Error::Failed(format!(
                 "an event of order time {time} came after the watermark {}",
                 self.watermark
-            ))),
+            )));
         }
+        self.pending
+            .push(batch)
+            .map_err(|error| Error::Failed(error.to_string()))
     }
 
     /// Judges all rows before the watermark, which never goes back; microseconds. Gives what each
@@ -213,9 +222,11 @@ impl Live {
         let encodings = &self.encodings;
         let tables: Vec<TableId> = (0..graph.tables.len())
             .filter(|table| graph.tables[*table].level == level)
+            .filter(|table| !graph.tables[*table].users.is_empty())
             .collect();
         let groups: Vec<GroupId> = (0..graph.groups.len())
             .filter(|group| graph.groups[*group].level == level)
+            .filter(|group| !graph.groups[*group].calls.is_empty())
             .collect();
         let prepared: Vec<Vec<Option<Prepared>>> = chunks
             .par_iter_mut()
@@ -266,8 +277,11 @@ impl Live {
             let judged = judged.collect::<Fallible<_>>()?;
             Ok((results, judged))
         };
-        let by_shard: Vec<(Results, Vec<Option<Judged>>)> =
-            self.shards.par_iter_mut().map(work).collect::<Fallible<_>>()?;
+        let by_shard: Vec<(Results, Vec<Option<Judged>>)> = self
+            .shards
+            .par_iter_mut()
+            .map(work)
+            .collect::<Fallible<_>>()?;
         chunks
             .par_iter_mut()
             .zip(&prepared)
@@ -329,7 +343,10 @@ impl Live {
             return Ok(findings);
         };
         let group = self.graph.calls[*call].group;
-        let place = self.graph.groups[group].calls.iter().position(|id| id == call);
+        let place = self.graph.groups[group]
+            .calls
+            .iter()
+            .position(|id| id == call);
         let space = self.graph.groups[group].space;
         let named: Vec<_> = key.iter().map(|id| (String::new(), *id)).collect();
         let parts = chunk

@@ -6,7 +6,7 @@ use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, TimestampMicrosecondType};
 
-use super::finding::Finding;
+use super::finding::{self, Finding};
 use super::{Error, Members, Program, column};
 use crate::anomaly::MAX_EVENTS;
 
@@ -14,7 +14,13 @@ use crate::anomaly::MAX_EVENTS;
 const MOST_NAMED: usize = 1000;
 
 /// The query for the members of all findings; `None` if no finding has a key.
-pub(super) fn query(members: &Members, program: &Program, findings: &[Finding]) -> Option<String> {
+/// Whether the key is text shows whether it can be asked for by name.
+pub(super) fn query(
+    members: &Members,
+    program: &Program,
+    findings: &[Finding],
+    is_text: bool,
+) -> Option<String> {
     let (first, last) = (findings.first()?, findings.last()?);
     let from = first.order_time.saturating_sub(members.span_micros);
     let mut sql = format!(
@@ -33,7 +39,7 @@ pub(super) fn query(members: &Members, program: &Program, findings: &[Finding]) 
         if values.is_empty() {
             return None;
         }
-        if values.len() <= MOST_NAMED {
+        if is_text && values.len() <= MOST_NAMED {
             let quoted: Vec<String> = values.into_iter().map(quoted).collect();
             sql += &format!(" AND arrow_cast({key}, 'Utf8') IN ({})", quoted.join(", "));
         }
@@ -78,30 +84,21 @@ type ByKey = HashMap<Vec<Option<String>>, Vec<(i64, String)>>;
 fn by_key(program: &Program, batches: &[RecordBatch]) -> Result<ByKey, Error> {
     let mut by_key = ByKey::new();
     for batch in batches {
+        let keys = finding::keys(program, batch)?;
         let text = |name: &str| {
             let array = batch.column_by_name(name).ok_or_else(|| missing(name))?;
             cast(array, &DataType::Utf8View).map_err(|error| Error::Failed(error.to_string()))
         };
-        let keys: Vec<_> = program
-            .key
-            .iter()
-            .map(|name| text(name))
-            .collect::<Result<_, _>>()?;
         let ids = text(column::EVENT_ID)?;
         let times = batch
             .column_by_name(column::ORDER_TIME)
             .and_then(|array| array.as_primitive_opt::<TimestampMicrosecondType>())
             .ok_or_else(|| missing(column::ORDER_TIME))?;
-        for row in 0..batch.num_rows() {
-            let value = |array: &arrow::array::ArrayRef| {
-                let texts = array.as_string_view();
-                texts.is_valid(row).then(|| texts.value(row).to_owned())
-            };
-            let event = (times.value(row), value(&ids).unwrap_or_default());
-            by_key
-                .entry(keys.iter().map(value).collect())
-                .or_default()
-                .push(event);
+        for (row, key) in keys.into_iter().enumerate() {
+            let texts = ids.as_string_view();
+            let id = texts.is_valid(row).then(|| texts.value(row).to_owned());
+            let event = (times.value(row), id.unwrap_or_default());
+            by_key.entry(key).or_default().push(event);
         }
     }
     for events in by_key.values_mut() {

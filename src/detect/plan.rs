@@ -65,24 +65,25 @@ impl Planner {
         for field in plan.schema().fields() {
             check_type(field.name(), field.data_type())?;
         }
-        self.check_live(program)?;
+        let read = self.check_live(program)?;
         for batch in self.try_out(plan.clone())? {
             finding::read(program, &batch)?;
         }
-        let mut columns = self.columns_read(&plan)?;
+        let mut columns = self.columns_read(&plan)?.union(read);
         if let Some(members) = &program.members {
             columns = columns.union(self.columns_read(&self.plan(&members.sql)?)?);
         }
         Ok(columns)
     }
 
-    /// Whether the program runs event by event, and waits as long as it says.
-    fn check_live(&self, program: &Program) -> Result<(), Error> {
+    /// Whether the program runs event by event, and waits as long as it says; gives the columns that
+    /// it then reads.
+    fn check_live(&self, program: &Program) -> Result<ColumnSet, Error> {
         let graph = Graph::new(self, &[program]).map_err(|(_, error)| error)?;
         let ahead = graph.outputs.iter().map(|output| output.wait).max();
         let ahead = ahead.unwrap_or(0);
         if ahead == program.wait_micros {
-            return Ok(());
+            return Ok(graph.columns());
         }
         let seconds = |micros: i64| micros as f64 / MICROS as f64;
         Err(refused(format!(

@@ -28,9 +28,14 @@ const FORMAT: u32 = 1;
 /// Bytes before the body.
 const HEAD: usize = 16 + 4 + 32 + 4 + 8 + 8;
 
-/// What the programs are: a state of others means nothing to them.
-pub(super) fn fingerprint(programs: &[Program]) -> [u8; 32] {
+/// What the programs are, and how they are run: a state of others means nothing to them.
+pub(super) fn fingerprint(graph: &Graph, programs: &[Program]) -> [u8; 32] {
     let mut hasher = Sha256::new();
+    hasher.update(env!("CARGO_PKG_VERSION"));
+    hasher.update(format!(
+        "{:?}{:?}{:?}",
+        graph.tables, graph.groups, graph.calls
+    ));
     for program in programs {
         // Debug output names every part of a program and delimits them.
         hasher.update(format!("{program:?}\n"));
@@ -38,14 +43,31 @@ pub(super) fn fingerprint(programs: &[Program]) -> [u8; 32] {
     hasher.finalize().into()
 }
 
+/// What is written.
+pub(super) struct State<'a> {
+    pub shard: &'a Shard,
+    pub watermark: i64,
+    /// By program, why it goes no further.
+    pub failures: &'a [Option<String>],
+}
+
+/// What was read.
+pub(super) struct Restored {
+    pub shard: Shard,
+    pub watermark: i64,
+    pub failures: Vec<Option<String>>,
+}
+
 #[derive(Serialize)]
 struct Body<'a> {
+    failures: &'a [Option<String>],
     spaces: &'a [Keys],
     windows: Vec<Window>,
 }
 
 #[derive(Deserialize)]
 struct Read {
+    failures: Vec<Option<String>>,
     spaces: Vec<Keys>,
     windows: Vec<Window>,
 }
@@ -62,11 +84,8 @@ struct Window {
 ///
 /// # Errors
 /// [`Error::Failed`] if it cannot be written, which is a defect.
-pub(super) fn write(
-    shard: &Shard,
-    rules: &[u8; 32],
-    watermark: i64,
-) -> Result<Vec<u8>, Error> {
+pub(super) fn write(state: &State<'_>, rules: &[u8; 32]) -> Result<Vec<u8>, Error> {
+    let shard = state.shard;
     let failed = |error: &dyn std::fmt::Display| {
         Error::Failed(format!("shard {} cannot be saved: {error}", shard.number))
     };
@@ -79,6 +98,7 @@ pub(super) fn write(
         })
     });
     let body = Body {
+        failures: state.failures,
         spaces: &shard.spaces,
         windows: windows.collect::<Result<_, Error>>()?,
     };
@@ -88,7 +108,7 @@ pub(super) fn write(
     bytes.extend_from_slice(&FORMAT.to_le_bytes());
     bytes.extend_from_slice(rules);
     bytes.extend_from_slice(&(shard.number as u32).to_le_bytes());
-    bytes.extend_from_slice(&watermark.to_le_bytes());
+    bytes.extend_from_slice(&state.watermark.to_le_bytes());
     bytes.extend_from_slice(&(body.len() as u64).to_le_bytes());
     bytes.extend_from_slice(&body);
     let checksum = crc32fast::hash(&bytes);
@@ -96,15 +116,11 @@ pub(super) fn write(
     Ok(bytes)
 }
 
-/// The shard of a snapshot, and the watermark up to which it was judged.
+/// What a snapshot holds.
 ///
 /// # Errors
 /// [`Error::Refused`] if the snapshot is damaged, of another version, or of other rules.
-pub(super) fn read(
-    graph: &Graph,
-    rules: &[u8; 32],
-    bytes: &[u8],
-) -> Result<(Shard, i64), Error> {
+pub(super) fn read(graph: &Graph, rules: &[u8; 32], bytes: &[u8]) -> Result<Restored, Error> {
     let refused = |reason: &str| {
         Err(Error::Refused(format!(
             "the snapshot {reason}; leave it out, and the state is built from the log"
@@ -117,7 +133,9 @@ pub(super) fn read(
     let format = head.take().map(u32::from_le_bytes);
     if format != Some(FORMAT) {
         let found = format.map_or("cut off".to_owned(), |format| format!("of format {format}"));
-        return refused(&format!("is {found}, and this version reads format {FORMAT}"));
+        return refused(&format!(
+            "is {found}, and this version reads format {FORMAT}"
+        ));
     }
     let (Some(of), Some(number), Some(watermark), Some(length)) = (
         head.take::<32>(),
@@ -127,7 +145,8 @@ pub(super) fn read(
     ) else {
         return refused("is cut off");
     };
-    if usize::try_from(length) != Ok(bytes.len().saturating_sub(HEAD + 4)) {
+    let body_bytes = bytes.len().checked_sub(HEAD + 4);
+    if body_bytes.is_none() || usize::try_from(length).ok() != body_bytes {
         return refused("is cut off");
     }
     let (covered, checksum) = bytes.split_at(bytes.len() - 4);
@@ -162,7 +181,11 @@ pub(super) fn read(
             return refused("does not hold what its rules need");
         }
     }
-    Ok((shard, watermark))
+    Ok(Restored {
+        shard,
+        watermark,
+        failures: body.failures,
+    })
 }
 
 /// What is left of the head.

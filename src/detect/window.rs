@@ -21,14 +21,15 @@ use arrow::array::{ArrayRef, RecordBatch};
 use arrow::compute::concat_batches;
 use serde::{Deserialize, Serialize};
 
+pub(super) use self::fold::Folding;
 pub(super) use self::keys::Keys;
 use self::log::Log;
 use self::recall::Recall;
-pub(super) use self::fold::Folding;
-use self::slot::{Sliding, Stored};
 pub(super) use self::slot::{Input, Stepping, from_bytes};
+use self::slot::{Sliding, Stored};
 pub(super) use self::value::{Values, returned};
 use super::graph::Graph;
+use crate::event::order;
 
 /// What a batch of rows brings to a group; all shards read it.
 #[derive(Debug)]
@@ -148,8 +149,9 @@ impl KeyedWindow {
             self.judge(first..self.held.log.end());
         } else if let Some(carried) = &batch.carried {
             let rows: arrow::array::UInt32Array = rows.to_vec().into();
-            self.carried
-                .push_back(arrow::compute::take_record_batch(carried, &rows)?);
+            // Texts of their own: these rows stay longer than the batch they came in.
+            let rows = arrow::compute::take_record_batch(carried, &rows)?;
+            self.carried.push_back(order::compacted(&rows)?);
         }
         Ok(())
     }
@@ -193,7 +195,10 @@ impl KeyedWindow {
     ///
     /// # Errors
     /// When batches do not fit together, which is a defect.
-    pub fn judge_waiting(&mut self, watermark: i64) -> datafusion::error::Result<Option<RecordBatch>> {
+    pub fn judge_waiting(
+        &mut self,
+        watermark: i64,
+    ) -> datafusion::error::Result<Option<RecordBatch>> {
         let first = self.held.judged;
         let mut end = first;
         while end < self.held.log.end()
@@ -306,7 +311,11 @@ impl KeyedWindow {
             Slot::Stepping(slot) => slot.bytes(),
             Slot::Recall(slot) => slot.bytes(),
         });
-        let carried: usize = self.carried.iter().map(RecordBatch::get_array_memory_size).sum();
+        let carried: usize = self
+            .carried
+            .iter()
+            .map(RecordBatch::get_array_memory_size)
+            .sum();
         let held = &self.held;
         let shared = held.log.bytes()
             + held.reasons.capacity() * size_of::<u32>()

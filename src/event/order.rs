@@ -23,6 +23,7 @@ use arrow::compute::interleave_record_batch;
 use arrow::datatypes::SchemaRef;
 
 use self::blocks::Blocks;
+pub use self::blocks::compacted;
 use self::keys::{Keys, Place, Row};
 use self::log::Stored;
 pub use self::log::{Log, Part};

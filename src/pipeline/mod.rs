@@ -15,6 +15,7 @@ use std::sync::Arc;
 
 pub use self::read::{Again, Input};
 use self::record::Records;
+pub use self::stream::Watch;
 use crate::anomaly::Anomaly;
 use crate::detect::history::Resources;
 use crate::enrich::Enricher;
@@ -78,9 +79,9 @@ pub enum Error {
     Spill(io::Error),
     #[error("rules cannot be run")]
     Detect(#[from] crate::detect::Error),
-    /// Seen by nobody outside: the run begins anew.
+    /// [`detect`] then sorts them; [`watch`] cannot.
     #[error(transparent)]
-    Disorder(#[from] crate::event::order::Disorder),
+    Disorder(#[from] order::Disorder),
 }
 
 /// Reads all inputs, runs the rules over them and gives the anomalies. Rejects are handed over as
@@ -112,7 +113,7 @@ pub fn detect(
         told += 1;
         reject(refused)
     };
-    match stream::run(readers, job, &mut tell) {
+    match stream::run(readers, job, None, &mut tell) {
         Err(Error::Disorder(_)) => {}
         done => return done,
     }
@@ -121,11 +122,29 @@ pub fn detect(
         let opened = again.map(|again| again());
         match opened {
             Some(Ok(reader)) => readers.push((name, reader)),
-            Some(Err(source)) => return Err(Error::Read { input: name, source }),
+            Some(Err(source)) => {
+                return Err(Error::Read {
+                    input: name,
+                    source,
+                });
+            }
             None => {}
         }
     }
     collect::run(readers, job, told, reject)
+}
+
+/// Runs the rules over inputs in order of time, and lets somebody watch.
+///
+/// # Errors
+/// As [`detect`], and when the events are not in order of time.
+pub fn watch<'w>(
+    inputs: Vec<Input>,
+    job: &Job<'_>,
+    watch: &'w mut (dyn Watch + 'w),
+) -> Result<Outcome, Error> {
+    let readers = inputs.into_iter().map(|input| (input.name, input.reader));
+    stream::run(readers.collect(), job, Some(watch), &mut |_| Ok(()))
 }
 
 /// The rules that failed, as people know them.

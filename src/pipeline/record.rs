@@ -16,7 +16,8 @@ type Order = (i64, i64, String, usize);
 pub(super) struct Records(Vec<(Order, Anomaly)>);
 
 /// The line of the event named by order time, event time and id.
-pub(super) type Lines<'a, E> = dyn FnMut(&[(i64, i64, &str)]) -> Result<Vec<Option<String>>, E> + 'a;
+pub(super) type Lines<'a, E> =
+    dyn FnMut(&[(i64, i64, &str)]) -> Result<Vec<Option<String>>, E> + 'a;
 
 impl Records {
     /// Adds the records of findings, which are given by rule.
@@ -50,6 +51,16 @@ impl Records {
             }
         }
         Ok(())
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Those that were added after the first so many.
+    pub fn since(&self, known: usize) -> impl Iterator<Item = &Anomaly> {
+        self.0[known..].iter().map(|(_, anomaly)| anomaly)
     }
 
     /// The records in order, without those of some rules.

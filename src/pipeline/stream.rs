@@ -8,28 +8,45 @@ use arrow::datatypes::TimestampMicrosecondType;
 
 use super::read::{self, Take};
 use super::{Error, Job, Outcome, Records, named};
+use crate::anomaly::Anomaly;
 use crate::detect::live::Live;
 use crate::detect::plan::Planner;
-use crate::event::order::{Stream, raw_in};
+use crate::event::order::{Disorder, Stream, raw_in};
 use crate::event::reject::Reject;
 use crate::event::schema::Column;
 use crate::event::time::MICROS;
 
 /// Rows that are judged together, where there are so many.
 const STEP_ROWS: usize = 1 << 15;
+/// About what a row takes while it waits.
+const ROW_BYTES: usize = 2048;
 
-/// Runs the rules over the inputs.
+/// Follows a run as it goes on.
+pub trait Watch {
+    /// All events before this time, in microseconds, are judged now.
+    fn reached(&mut self, time: i64);
+
+    /// An anomaly was found.
+    fn found(&mut self, anomaly: &Anomaly);
+}
+
+/// Time in steps, each followed by whoever watches; in microseconds.
+const WATCHED_STEP: i64 = 60 * MICROS;
+
+/// Runs the rules over the inputs; whoever watches is told minute by minute.
 ///
 /// # Errors
 /// [`Error::Disorder`] if the events do not come in order of time; nothing was found then.
-pub(super) fn run(
+pub(super) fn run<'w>(
     inputs: Vec<(String, Box<dyn Read + Send>)>,
     job: &Job<'_>,
+    watch: Option<&'w mut (dyn Watch + 'w)>,
     reject: &mut dyn FnMut(&Reject) -> io::Result<()>,
 ) -> Result<Outcome, Error> {
     let columns = job.columns();
     let mut streaming = Streaming {
         job,
+        watch,
         stream: Stream::new(columns),
         latest: i64::MIN,
         engine: Engine::new(job)?,
@@ -37,36 +54,33 @@ pub(super) fn run(
         reject,
     };
     read::read(inputs, &job.enricher, columns, &mut streaming)?;
-    let Streaming {
-        mut stream,
-        mut engine,
-        mut outcome,
-        ..
-    } = streaming;
-    let end = after(stream.latest());
-    let rest = stream.take(end).map_err(io::Error::other);
-    engine.take(job, rest.map_err(Error::Spill)?, None)?;
-    outcome.duplicates = stream.duplicates();
-    engine.finish(job, end, &mut outcome)?;
+    let end = after(streaming.stream.latest());
+    streaming.judge(end)?;
+    let mut outcome = streaming.outcome;
+    outcome.duplicates = streaming.stream.duplicates();
+    streaming.engine.finish(job, end, &mut outcome)?;
     Ok(outcome)
 }
 
 /// The watermark of a log whose last event is of this time: the next whole second.
 fn after(last: i64) -> i64 {
-    last.div_euclid(MICROS).saturating_add(1).saturating_mul(MICROS)
+    last.div_euclid(MICROS)
+        .saturating_add(1)
+        .saturating_mul(MICROS)
 }
 
-struct Streaming<'a> {
+struct Streaming<'a, 'w> {
     job: &'a Job<'a>,
+    watch: Option<&'w mut (dyn Watch + 'w)>,
     stream: Stream,
     /// The latest time before the batch at hand: what comes may lie a batch behind.
     latest: i64,
     engine: Engine,
     outcome: Outcome,
-    reject: &'a mut dyn FnMut(&Reject) -> io::Result<()>,
+    reject: &'a mut (dyn FnMut(&Reject) -> io::Result<()> + 'a),
 }
 
-impl Take for Streaming<'_> {
+impl Take for Streaming<'_, '_> {
     fn batch(&mut self, batch: RecordBatch) -> Result<(), Error> {
         self.outcome.events += batch.num_rows() as u64;
         let before = self.stream.latest();
@@ -74,19 +88,50 @@ impl Take for Streaming<'_> {
         if self.stream.rows() < STEP_ROWS {
             return Ok(());
         }
+        // So many of one time are better sorted, on disk if need be.
+        if self.stream.rows() > (self.job.resources.memory_bytes / ROW_BYTES).max(4 * STEP_ROWS) {
+            return Err(Disorder.into());
+        }
         let watermark = before.div_euclid(MICROS).saturating_mul(MICROS);
         if watermark <= self.latest {
             return Ok(());
         }
         self.latest = watermark;
-        let ready = self.stream.take(watermark).map_err(io::Error::other);
-        let ready = ready.map_err(Error::Spill)?;
-        self.engine.take(self.job, ready, Some(watermark))
+        self.judge(watermark)
     }
 
     fn reject(&mut self, reject: Reject) -> Result<(), Error> {
         self.outcome.rejects += 1;
         (self.reject)(&reject).map_err(Error::Reject)
+    }
+}
+
+impl Streaming<'_, '_> {
+    /// Judges what came before the watermark.
+    fn judge(&mut self, watermark: i64) -> Result<(), Error> {
+        let ready = self.stream.take(watermark).map_err(io::Error::other);
+        let ready = ready.map_err(Error::Spill)?;
+        let Some(watch) = &mut self.watch else {
+            return self.engine.take(self.job, ready, Some(watermark));
+        };
+        let times = ready[Column::OrderTime.name()].as_primitive::<TimestampMicrosecondType>();
+        let mut start = 0;
+        while start < ready.num_rows() {
+            let step = times.value(start).div_euclid(WATCHED_STEP);
+            let end = step.saturating_add(1).saturating_mul(WATCHED_STEP);
+            let rows = times.values()[start..].partition_point(|time| *time < end);
+            let known = self.engine.records.len();
+            let time = end.min(watermark);
+            self.engine
+                .take(self.job, ready.slice(start, rows), Some(time))?;
+            self.engine
+                .records
+                .since(known)
+                .for_each(|a| watch.found(a));
+            watch.reached(time);
+            start += rows;
+        }
+        Ok(())
     }
 }
 

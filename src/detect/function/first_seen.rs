@@ -1,7 +1,5 @@
 //! `first_seen(value, event_time, learn_secs, forget_secs)`: a value that the key never had.
 
-use std::collections::HashMap;
-
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
@@ -23,8 +21,8 @@ const MOST_NAMED: usize = 10;
 pub struct State {
     /// When the key had its first value.
     since: Option<i64>,
-    /// When each value was seen last.
-    last_seen: HashMap<String, i64>,
+    /// The values, in their order, each with when it was seen last.
+    known: Vec<(Box<str>, i64)>,
 }
 
 impl Fold for FirstSeen {
@@ -48,43 +46,54 @@ impl Fold for FirstSeen {
         };
         let (learn, forget) = (micros(2), micros(3));
         let since = *state.since.get_or_insert(time);
-        let last_seen = match state.last_seen.get_mut(value) {
-            Some(last) => Some(std::mem::replace(last, time.max(*last))),
-            None => {
-                state.remember(value, time);
-                None
-            }
-        };
+        let last_seen = state.see(value, time);
         let is_new = last_seen.is_none_or(|last| time.saturating_sub(last) > forget);
         let history = time.saturating_sub(since);
         (is_new && history >= learn).then(|| state.found(value, last_seen, history, learn))
     }
 
     fn bytes(state: &State) -> usize {
-        let texts: usize = state.last_seen.keys().map(String::capacity).sum();
-        texts + state.last_seen.capacity() * (size_of::<(String, i64)>() + 1)
+        let texts: usize = state.known.iter().map(|(value, _)| value.len()).sum();
+        texts + state.known.capacity() * size_of::<(Box<str>, i64)>()
     }
 }
 
 impl State {
-    fn remember(&mut self, value: &str, time: i64) {
-        if self.last_seen.len() == MOST_VALUES {
-            let oldest = self
-                .last_seen
-                .iter()
-                .min_by_key(|(value, time)| (**time, *value));
-            if let Some(oldest) = oldest.map(|(value, _)| value.clone()) {
-                self.last_seen.remove(&oldest);
+    /// When the value was seen last, if it was; from now on it was seen at `time` too.
+    fn see(&mut self, value: &str, time: i64) -> Option<i64> {
+        let at = match self
+            .known
+            .binary_search_by(|(known, _)| (**known).cmp(value))
+        {
+            Ok(at) => {
+                let last = &mut self.known[at].1;
+                return Some(std::mem::replace(last, time.max(*last)));
             }
+            Err(at) => at,
+        };
+        if self.known.len() < MOST_VALUES {
+            // Most keys have few values, and few keys get another.
+            if self.known.len() < 8 {
+                self.known.reserve_exact(1);
+            }
+            self.known.insert(at, (value.into(), time));
+            return None;
         }
-        self.last_seen.insert(value.to_owned(), time);
+        let known = self.known.iter().enumerate();
+        let oldest = known.min_by_key(|(_, (value, time))| (*time, value));
+        if let Some((oldest, _)) = oldest {
+            self.known.remove(oldest);
+            let at = at - usize::from(oldest < at);
+            self.known.insert(at, (value.into(), time));
+        }
+        None
     }
 
     fn found(&self, value: &str, last_seen: Option<i64>, history: i64, learn: i64) -> Found {
         let mut known: Vec<(&str, i64)> = self
-            .last_seen
+            .known
             .iter()
-            .map(|(known, time)| (known.as_str(), *time))
+            .map(|(known, time)| (&**known, *time))
             .filter(|(known, _)| *known != value)
             .collect();
         known.sort_by_key(|(known, time)| (std::cmp::Reverse(*time), *known));

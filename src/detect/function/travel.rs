@@ -47,7 +47,7 @@ struct Limits {
 
 /// A journey that nobody can have made.
 struct Journey<'a> {
-    from: &'a Position,
+    from: Position<'a>,
     distance_km: f64,
     /// What is left of the distance without both radii.
     certain_km: f64,
@@ -105,7 +105,7 @@ impl Fold for Travel {
         });
         state.known.add(here.place, here.time, found.is_some());
         if !here.is_relay() {
-            state.recent.add(here);
+            state.recent.add(&here);
         }
         found
     }
@@ -156,7 +156,7 @@ impl Limits {
 
 impl<'a> Journey<'a> {
     /// The journey, if nobody can have made it.
-    fn between(from: &'a Position, here: &Position, limits: &Limits) -> Option<Self> {
+    fn between(from: Position<'a>, here: &Position<'_>, limits: &Limits) -> Option<Self> {
         if from.shares_network(here) {
             return None;
         }
@@ -176,13 +176,13 @@ impl<'a> Journey<'a> {
 
     fn found(
         &self,
-        here: &Position,
+        here: &Position<'_>,
         limits: &Limits,
         level: &str,
         session: Session,
         since: i64,
     ) -> Found {
-        let from = self.from;
+        let from = &self.from;
         let mut evidence = Map::new();
         let mut add = |name: &str, value: Value| evidence.insert(name.to_owned(), value);
         add("distance_km", rounded(self.distance_km));
@@ -228,18 +228,18 @@ impl<'a> Journey<'a> {
             level: Some(level.to_owned()),
             evidence,
             because,
-            events: vec![from.event_id.clone()],
+            events: vec![from.event_id.to_owned()],
         }
     }
 }
 
 impl Recent {
     /// Of the impossible journeys to `here` the fastest, of equally fast ones the latest.
-    fn worst<'a>(&'a self, here: &Position, limits: &Limits) -> Option<Journey<'a>> {
+    fn worst<'a>(&'a self, here: &Position<'_>, limits: &Limits) -> Option<Journey<'a>> {
         let elsewhere = self.positions().filter(|from| from.place != here.place);
         let impossible = elsewhere.filter_map(|from| Journey::between(from, here, limits));
         impossible.max_by(|a, b| {
-            let later = || (a.from.time, &a.from.event_id).cmp(&(b.from.time, &b.from.event_id));
+            let later = || (a.from.time, a.from.event_id).cmp(&(b.from.time, b.from.event_id));
             a.speed_kmh.total_cmp(&b.speed_kmh).then_with(later)
         })
     }

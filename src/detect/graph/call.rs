@@ -3,12 +3,10 @@
 use arrow::datatypes::{DataType, IntervalMonthDayNano};
 use datafusion::common::ScalarValue;
 use datafusion::logical_expr::expr::{NullTreatment, WindowFunction};
-use datafusion::logical_expr::{
-    Case, Expr, WindowFrame, WindowFrameBound, WindowFrameUnits,
-};
+use datafusion::logical_expr::{Case, Expr, WindowFrame, WindowFrameBound, WindowFrameUnits};
 
 use super::relation::Relation;
-use super::{ExpressionId, GroupId, Graph};
+use super::{ExpressionId, Graph, GroupId};
 use crate::detect::aggregate::Moment;
 use crate::detect::plan::Planner;
 use crate::detect::{Error, column};
@@ -41,15 +39,25 @@ pub(crate) enum Function {
     /// Whether the argument holds for all rows, or for any.
     Every,
     Any,
-    First { ignore_nulls: bool },
-    Last { ignore_nulls: bool },
+    First {
+        ignore_nulls: bool,
+    },
+    Last {
+        ignore_nulls: bool,
+    },
     RowNumber,
-    Lag { offset: usize, default: Option<ExpressionId>, ignore_nulls: bool },
+    Lag {
+        offset: usize,
+        default: Option<ExpressionId>,
+        ignore_nulls: bool,
+    },
     /// A keyed function of ours, by its name.
     Fold(String),
     /// Remembers the latest events of a key; asked only when something was found, so many
     /// microseconds later.
-    Recall { wait: i64 },
+    Recall {
+        wait: i64,
+    },
 }
 
 /// Which of its key's rows a call sees at a row.
@@ -135,9 +143,19 @@ impl Graph {
         planner: &Planner,
         input: &Relation,
         window: &WindowFunction,
+        output: DataType,
     ) -> Result<Draft, Error> {
         let params = &window.params;
         let name = window.fun.name();
+        let order = [column::ORDER_TIME, column::EVENT_TIME, column::EVENT_ID];
+        for (sort, own) in params.order_by.iter().zip(order) {
+            if !input.is_own(&sort.expr, own)? {
+                return Err(Error::Refused(format!(
+                    "a rule may not use `{name}` in the order of a column that is called `{own}` and \
+                     is not the event's own"
+                )));
+            }
+        }
         let mut partition = Vec::new();
         let mut pane = None;
         for part in &params.partition_by {
@@ -153,7 +171,10 @@ impl Graph {
         for argument in &params.args {
             arguments.push(input.resolve(argument.clone())?);
         }
-        let filter = params.filter.as_ref().map(|filter| input.resolve(*filter.clone()));
+        let filter = params
+            .filter
+            .as_ref()
+            .map(|filter| input.resolve(*filter.clone()));
         let filter = filter.transpose()?;
         let ignore_nulls = params.null_treatment == Some(NullTreatment::IgnoreNulls);
         let mut frame = frame(&params.window_frame, params.order_by.len() == 1)?;
@@ -184,7 +205,11 @@ impl Graph {
                     default = Some(self.expression(planner, arguments[2].clone())?);
                 }
                 arguments.truncate(1);
-                Function::Lag { offset, default, ignore_nulls }
+                Function::Lag {
+                    offset,
+                    default,
+                    ignore_nulls,
+                }
             }
             _ => match Moment::by_name(name) {
                 Some(moment) => Function::Moment(moment),
@@ -194,13 +219,26 @@ impl Graph {
                 }
             },
         };
-        if params.distinct && !matches!(function, Function::CountDistinct | Function::Min | Function::Max) {
-            return Err(Error::Refused(format!("a rule may not use {name}(DISTINCT …): count(DISTINCT …) alone is")));
+        if params.distinct
+            && !matches!(
+                function,
+                Function::CountDistinct | Function::Min | Function::Max
+            )
+        {
+            return Err(Error::Refused(format!(
+                "a rule may not use {name}(DISTINCT …): count(DISTINCT …) alone is"
+            )));
         }
         if let Some(filter) = filter.filter(|_| function != Function::Count) {
-            arguments = arguments.into_iter().map(|a| only_where(&filter, a)).collect();
+            arguments = arguments
+                .into_iter()
+                .map(|a| only_where(&filter, a))
+                .collect();
         }
-        let has_start = !matches!(frame, Frame::Range { start: None, .. } | Frame::Rows { start: None, .. });
+        let has_start = !matches!(
+            frame,
+            Frame::Range { start: None, .. } | Frame::Rows { start: None, .. }
+        );
         if function == Function::CountDistinct && !has_start && pane.is_none() {
             return Err(Error::Refused(
                 "a rule may not use count(DISTINCT …) over all that ever was: give it a frame, or a \
@@ -222,17 +260,6 @@ impl Graph {
             })?,
             None => Kind::Integer,
         };
-        let output = match &function {
-            Function::Lag { .. } | Function::First { .. } | Function::Last { .. }
-            | Function::Min | Function::Max => kept.cloned().unwrap_or(DataType::Null),
-            Function::Count | Function::CountDistinct => DataType::Int64,
-            Function::Moment(Moment::Sum) => DataType::Int64,
-            Function::Moment(_) => DataType::Float64,
-            Function::Every | Function::Any => DataType::Boolean,
-            Function::RowNumber => DataType::UInt64,
-            Function::Fold(_) => DataType::Utf8View,
-            Function::Recall { .. } => DataType::Null,
-        };
         Ok(Draft {
             partition,
             pane,
@@ -248,14 +275,11 @@ impl Graph {
 /// The condition under which a row counts; none for `count(*)`.
 fn counted(arguments: &[Expr], filter: Option<&Expr>) -> Vec<Expr> {
     let is_there = arguments
-        .first()
+        .iter()
         .filter(|argument| !matches!(argument, Expr::Literal(value, _) if !value.is_null()))
         .map(|argument| argument.clone().is_not_null());
-    let condition = match (is_there, filter.cloned()) {
-        (Some(is_there), Some(filter)) => Some(filter.and(is_there)),
-        (one, other) => one.or(other),
-    };
-    condition.into_iter().collect()
+    let conditions = filter.cloned().into_iter().chain(is_there);
+    conditions.reduce(Expr::and).into_iter().collect()
 }
 
 /// `CASE WHEN filter THEN value END`.
@@ -275,9 +299,12 @@ fn rows_back(offset: &Expr) -> Result<usize, Error> {
         ScalarValue::UInt64(Some(rows)) => usize::try_from(rows).ok(),
         _ => None,
     };
-    rows.filter(|rows| (1..=MOST_ROWS).contains(rows)).ok_or_else(|| {
-        Error::Refused(format!("`lag` goes back 1 to {MOST_ROWS} rows, not {offset}"))
-    })
+    rows.filter(|rows| (1..=MOST_ROWS).contains(rows))
+        .ok_or_else(|| {
+            Error::Refused(format!(
+                "`lag` goes back 1 to {MOST_ROWS} rows, not {offset}"
+            ))
+        })
 }
 
 fn frame(frame: &WindowFrame, is_by_time: bool) -> Result<Frame, Error> {
@@ -289,13 +316,20 @@ fn frame(frame: &WindowFrame, is_by_time: bool) -> Result<Frame, Error> {
             bound => Some(micros(bound).ok_or_else(refused)?),
         };
         let end = micros(&frame.end_bound).ok_or_else(refused)?;
+        if start.is_some_and(|start| start > end) {
+            return Err(Error::Refused(format!(
+                "a rule may not use the frame {frame}, which ends before it begins"
+            )));
+        }
         return Ok(Frame::Range { start, end });
     }
     // In an order without ties RANGE is the row itself, or all before it too.
     let is_range = frame.units == WindowFrameUnits::Range;
     let rows = |bound: &WindowFrameBound| match bound {
         WindowFrameBound::CurrentRow => Some(0),
-        WindowFrameBound::Preceding(ScalarValue::UInt64(Some(rows))) if !is_range => usize::try_from(*rows).ok(),
+        WindowFrameBound::Preceding(ScalarValue::UInt64(Some(rows))) if !is_range => {
+            usize::try_from(*rows).ok()
+        }
         _ => None,
     };
     let start = match &frame.start_bound {
@@ -303,15 +337,22 @@ fn frame(frame: &WindowFrame, is_by_time: bool) -> Result<Frame, Error> {
         bound => Some(rows(bound).ok_or_else(refused)?),
     };
     let end = rows(&frame.end_bound).ok_or_else(refused)?;
+    if start.is_some_and(|start| start < end) {
+        return Err(Error::Refused(format!(
+            "a rule may not use the frame {frame}, which ends before it begins"
+        )));
+    }
     if start.is_some_and(|start| start > MOST_ROWS) || end > MOST_ROWS {
-        return Err(Error::Refused(format!("a rule may not use a frame of more than {MOST_ROWS} rows: use RANGE with an interval")));
+        return Err(Error::Refused(format!(
+            "a rule may not use a frame of more than {MOST_ROWS} rows: use RANGE with an interval"
+        )));
     }
     Ok(Frame::Rows { start, end })
 }
 
 /// Where the bound lies, in microseconds after its row.
 fn micros(bound: &WindowFrameBound) -> Option<i64> {
-    let length = |value: &ScalarValue| interval_micros(value);
+    let length = |value: &ScalarValue| interval_micros(value).filter(|length| *length >= 0);
     match bound {
         WindowFrameBound::CurrentRow => Some(0),
         WindowFrameBound::Preceding(back) => Some(-length(back)?),
@@ -323,33 +364,59 @@ fn micros(bound: &WindowFrameBound) -> Option<i64> {
 pub(crate) fn interval_micros(value: &ScalarValue) -> Option<i64> {
     const DAY: i64 = 86_400 * MICROS;
     match value {
-        ScalarValue::IntervalMonthDayNano(Some(IntervalMonthDayNano { months: 0, days, nanoseconds })) => {
-            (nanoseconds % 1000 == 0).then(|| i64::from(*days) * DAY + nanoseconds / 1000)
+        ScalarValue::IntervalMonthDayNano(Some(IntervalMonthDayNano {
+            months: 0,
+            days,
+            nanoseconds,
+        })) => {
+            let days = i64::from(*days).checked_mul(DAY)?;
+            let micros = days.checked_add(nanoseconds / 1000)?;
+            (nanoseconds % 1000 == 0).then_some(micros)
         }
         ScalarValue::IntervalDayTime(Some(interval)) => {
-            Some(i64::from(interval.days) * DAY + i64::from(interval.milliseconds) * 1000)
+            let days = i64::from(interval.days).checked_mul(DAY)?;
+            days.checked_add(i64::from(interval.milliseconds) * 1000)
         }
         _ => None,
     }
 }
 
-/// The length of a pane of time in microseconds, if the expression is `date_bin(…, order_time)`.
+/// The length of a pane of time in microseconds, if the expression is the time at which the pane of
+/// an event's `order_time` begins.
 fn pane_micros(expression: &Expr) -> Option<i64> {
-    fn is_order_time(expression: &Expr) -> bool {
-        match expression {
-            Expr::Cast(cast) => is_order_time(&cast.expr),
-            Expr::Column(name) => name.name() == column::ORDER_TIME,
-            _ => false,
-        }
-    }
+    const MINUTE: i64 = 60 * MICROS;
     match expression {
-        Expr::Cast(cast) => pane_micros(&cast.expr),
-        Expr::ScalarFunction(call) if call.name() == "date_bin" => match call.args.as_slice() {
-            [Expr::Literal(length, _), time] if is_order_time(time) => {
+        Expr::Cast(cast) if is_time(cast.field.data_type()) => pane_micros(&cast.expr),
+        Expr::ScalarFunction(call) => match (call.name(), call.args.as_slice()) {
+            ("date_bin", [Expr::Literal(length, _), time, origin @ ..])
+                if is_order_time(time) && origin.iter().all(|o| matches!(o, Expr::Literal(..))) =>
+            {
                 interval_micros(length).filter(|length| *length > 0)
+            }
+            ("date_trunc", [Expr::Literal(unit, _), time]) if is_order_time(time) => {
+                match unit.try_as_str().flatten()?.to_ascii_lowercase().as_str() {
+                    "second" => Some(MICROS),
+                    "minute" => Some(MINUTE),
+                    "hour" => Some(60 * MINUTE),
+                    "day" => Some(24 * 60 * MINUTE),
+                    "week" => Some(7 * 24 * 60 * MINUTE),
+                    _ => None,
+                }
             }
             _ => None,
         },
         _ => None,
     }
+}
+
+fn is_order_time(expression: &Expr) -> bool {
+    match expression {
+        Expr::Cast(cast) if is_time(cast.field.data_type()) => is_order_time(&cast.expr),
+        Expr::Column(name) => name.name() == column::ORDER_TIME,
+        _ => false,
+    }
+}
+
+fn is_time(data_type: &DataType) -> bool {
+    matches!(data_type, DataType::Timestamp(..))
 }

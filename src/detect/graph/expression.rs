@@ -1,12 +1,13 @@
 //! Expressions over the fields of a row, each planned once.
 
 use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow::datatypes::{DataType, Field as ArrowField, Schema, SchemaRef};
 use datafusion::common::DFSchema;
-use datafusion::error::Result;
+use datafusion::error::{DataFusionError, Result};
 use datafusion::logical_expr::{BinaryExpr, Expr, Operator};
 use datafusion::physical_expr::PhysicalExpr;
 
@@ -21,6 +22,8 @@ pub struct Expression {
     pub data_type: DataType,
     /// Set if it is no more than a field.
     pub bare: Option<Field>,
+    /// Whether a program needs it.
+    pub is_used: bool,
     schema: SchemaRef,
     physical: Arc<dyn PhysicalExpr>,
 }
@@ -34,7 +37,14 @@ impl Expression {
         let options = RecordBatchOptions::new().with_row_count(Some(rows));
         let schema = Arc::clone(&self.schema);
         let batch = RecordBatch::try_new_with_options(schema, fields, &options)?;
-        self.physical.evaluate(&batch)?.into_array(rows)
+        // Functions of others may panic; that is the rule's failure, not that of all rules.
+        let evaluate = AssertUnwindSafe(|| self.physical.evaluate(&batch)?.into_array(rows));
+        catch_unwind(evaluate).unwrap_or_else(|_| {
+            let expression = &self.physical;
+            Err(DataFusionError::Execution(format!(
+                "{expression} gave up; please report it"
+            )))
+        })
     }
 }
 
@@ -69,6 +79,7 @@ impl Graph {
             reads,
             data_type,
             bare,
+            is_used: false,
             schema,
             physical,
         });
@@ -79,11 +90,28 @@ impl Graph {
 /// The fields that an expression reads, each once.
 pub(super) fn reads(expression: &Expr) -> Vec<Field> {
     let columns = expression.column_refs();
-    let fields = columns.iter().filter_map(|column| Field::by_name(column.name()));
+    let fields = columns
+        .iter()
+        .filter_map(|column| Field::by_name(column.name()));
     let mut fields: Vec<Field> = fields.collect();
     fields.sort_unstable();
     fields.dedup();
     fields
+}
+
+/// Whether the condition cannot fail, whatever it is asked about.
+pub(super) fn is_sure(condition: &Expr) -> bool {
+    match condition {
+        Expr::Like(like) => is_column(&like.expr) && is_literal(&like.pattern),
+        Expr::Not(of) => is_sure(of),
+        Expr::BinaryExpr(BinaryExpr {
+            left,
+            op: Operator::And | Operator::Or,
+            right,
+        }) => is_sure(left) && is_sure(right),
+        Expr::InList(list) => is_column(&list.expr) && list.list.iter().all(is_literal),
+        other => is_cheap(other),
+    }
 }
 
 /// Whether the condition is so cheap, and so sure not to fail, that it may be computed for rows that
@@ -111,12 +139,7 @@ pub(super) fn is_cheap(condition: &Expr) -> bool {
 }
 
 fn is_column(expression: &Expr) -> bool {
-    match expression {
-        Expr::Column(_) => true,
-        Expr::Cast(cast) => is_column(&cast.expr),
-        Expr::TryCast(cast) => is_column(&cast.expr),
-        _ => false,
-    }
+    matches!(expression, Expr::Column(_))
 }
 
 fn is_literal(expression: &Expr) -> bool {

@@ -4,17 +4,22 @@
 //! for each of its columns the expression over fields that gives it.
 
 use datafusion::common::Column as Name;
-use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{DFSchema, DFSchemaRef, ScalarValue};
 use datafusion::logical_expr::utils::split_conjunction_owned;
 use datafusion::logical_expr::{Expr, LogicalPlan};
 
 use super::call::{Draft, Function};
-use super::expression::{is_cheap, reads};
-use super::{Call, EVENTS, ExpressionId, Field, Filter, Frame, Graph, Kind, Output, Source, TableId};
+use super::expression::{is_cheap, is_sure, reads};
+use super::{
+    Call, EVENTS, ExpressionId, Field, Filter, Frame, Graph, Kind, Output, Source, TableId,
+};
 use crate::detect::plan::Planner;
 use crate::detect::{Error, Members, Program, column};
 use crate::event::schema::Column;
+
+/// The most parts of an expression in terms of fields.
+const MOST_NODES: usize = 4096;
 
 /// What a node of a plan gives.
 pub(super) struct Relation {
@@ -40,7 +45,26 @@ impl Relation {
             })
         });
         let resolved = resolved.map_err(|error| Error::Refused(error.strip_backtrace()))?;
+        // What names itself twice in each of many nested queries would grow without end.
+        let mut nodes = 0;
+        let counted = resolved.data.apply(|_| {
+            nodes += 1;
+            Ok(TreeNodeRecursion::Continue)
+        });
+        counted.map_err(|error| Error::Refused(error.strip_backtrace()))?;
+        if nodes > MOST_NODES {
+            return Err(Error::Refused(format!(
+                "an expression of more than {MOST_NODES} parts, once its columns are put in: write \
+                 it shorter"
+            )));
+        }
         Ok(resolved.data)
+    }
+
+    /// Whether an expression is the event's own column of this name, and no other that is called so.
+    pub fn is_own(&self, expression: &Expr, name: &str) -> Result<bool, Error> {
+        let resolved = self.resolve(expression.clone())?;
+        Ok(matches!(resolved, Expr::Column(column) if column.name() == name))
     }
 
     fn column(&self, name: &str) -> Result<Expr, Error> {
@@ -60,9 +84,20 @@ impl Graph {
     /// Adds a program.
     pub(super) fn add(&mut self, planner: &Planner, program: &Program) -> Result<(), Error> {
         let relation = self.relation(planner, &planner.analyzed(&program.sql)?)?;
+        for name in [column::EVENT_ID, column::EVENT_TIME, column::ORDER_TIME] {
+            if relation.column(name)? != Expr::Column(Name::new_unqualified(name)) {
+                return Err(Error::Refused(format!(
+                    "the column `{name}` of the result is not the event's own: give another name to \
+                     what is computed"
+                )));
+            }
+        }
         let mut columns = Vec::new();
         for (field, value) in relation.schema.fields().iter().zip(&relation.columns) {
-            columns.push((field.name().clone(), self.expression(planner, value.clone())?));
+            columns.push((
+                field.name().clone(),
+                self.expression(planner, value.clone())?,
+            ));
         }
         let recall = match &program.members {
             Some(members) => Some(self.recall(planner, program, &relation, members)?),
@@ -175,18 +210,19 @@ impl Graph {
             if matches!(part, Expr::Literal(ScalarValue::Boolean(Some(true)), _)) {
                 continue;
             }
-            let is_cheap = is_cheap(&part);
+            let (is_cheap, is_sure) = (is_cheap(&part), is_sure(&part));
             let id = self.expression(planner, part)?;
             let reads = &self.expressions[id].reads;
-            if parent == EVENTS && reads.as_slice() == [Field::event(Column::Action)] {
+            if parent == EVENTS && is_sure && reads.as_slice() == [Field::event(Column::Action)] {
                 filter.actions.push(id);
             } else if parent == EVENTS && is_cheap {
                 filter.cheap.push(id);
-            } else {
+            } else if !filter.rest.contains(&id) {
+                // In the order in which they were written: one may guard the next.
                 filter.rest.push(id);
             }
         }
-        for list in [&mut filter.actions, &mut filter.cheap, &mut filter.rest] {
+        for list in [&mut filter.actions, &mut filter.cheap] {
             list.sort_unstable();
             list.dedup();
         }
@@ -204,7 +240,8 @@ impl Graph {
         schema: &DFSchemaRef,
     ) -> Result<Relation, Error> {
         let mut drafts = Vec::new();
-        for function in functions {
+        let known = input.columns.len();
+        for (at, function) in functions.iter().enumerate() {
             let mut function = function;
             while let Expr::Alias(alias) = function {
                 function = &alias.expr;
@@ -212,10 +249,19 @@ impl Graph {
             let Expr::WindowFunction(function) = function else {
                 return Err(Error::Refused(format!("`{function}` is no window")));
             };
-            drafts.push(self.draft(planner, &input, function)?);
+            let output = schema.field(known + at).data_type().clone();
+            drafts.push(self.draft(planner, &input, function, output)?);
         }
         let wait = drafts.iter().map(|draft| draft.frame.ahead()).max();
         let wait = wait.unwrap_or(0).max(0);
+        let steps = |draft: &Draft| matches!(draft.frame, Frame::Rows { .. });
+        if wait > 0 && drafts.iter().any(steps) {
+            return Err(Error::Refused(
+                "windows that look ahead beside others of the same keys in the order of events: put \
+                 them into queries of their own, one within the other"
+                    .to_owned(),
+            ));
+        }
         let level = |graph: &Self, draft: &Draft| {
             graph
                 .level(draft.partition.iter().chain(&draft.arguments).copied())
@@ -224,7 +270,9 @@ impl Graph {
         // What looks ahead takes all columns along, which must be there by then.
         let columns = input.columns.iter().flat_map(reads);
         let columns = columns.map(|field| self.field_level(field));
-        let highest = columns.chain(drafts.iter().map(|draft| level(self, draft))).max();
+        let highest = columns
+            .chain(drafts.iter().map(|draft| level(self, draft)))
+            .max();
         let mut group = None;
         for draft in drafts {
             // Those that look ahead come out together.

@@ -4,7 +4,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, UInt32Array, new_null_array};
+use arrow::array::{
+    Array, ArrayRef, AsArray, BooleanArray, RecordBatch, UInt32Array, new_null_array,
+};
 use arrow::buffer::BooleanBuffer;
 use arrow::compute::{cast, take};
 use arrow::datatypes::{Int32Type, Schema, TimestampMicrosecondType};
@@ -80,7 +82,9 @@ impl Chunk {
             )));
         };
         let column = take(&self.column(parent, field)?, &picks, None)?;
-        self.tables[table].columns.insert(field, Arc::clone(&column));
+        self.tables[table]
+            .columns
+            .insert(field, Arc::clone(&column));
         Ok(column)
     }
 
@@ -90,13 +94,22 @@ impl Chunk {
         if let Some(field) = expression.bare {
             return self.column(table, field);
         }
-        let fields = expression.reads.iter().map(|field| self.column(table, *field));
+        let fields = expression
+            .reads
+            .iter()
+            .map(|field| self.column(table, *field));
         let fields = fields.collect::<Result<Vec<_>>>()?;
         expression.evaluate(fields, self.tables[table].count)
     }
 
     /// The same; if it fails, those programs do that need it, and all values are NULL.
-    fn value(&mut self, graph: &Graph, table: TableId, id: ExpressionId, users: &[usize]) -> ArrayRef {
+    fn value(
+        &mut self,
+        graph: &Graph,
+        table: TableId,
+        id: ExpressionId,
+        users: &[usize],
+    ) -> ArrayRef {
         match self.evaluate(graph, table, id) {
             Ok(array) => array,
             Err(error) => {
@@ -123,7 +136,8 @@ impl Chunk {
                 Err(error) => {
                     let message = error.strip_backtrace();
                     let users = graph.tables[table].users.iter();
-                    self.failures.extend(users.map(|user| (*user, message.clone())));
+                    self.failures
+                        .extend(users.map(|user| (*user, message.clone())));
                 }
             }
         }
@@ -198,7 +212,8 @@ impl Chunk {
             .filter(|(_, code)| allowed[**code as usize])
             .map(|(row, _)| row);
         let rows = Arc::new(rows.collect::<Vec<u32>>());
-        self.routed.insert(filter.actions.clone(), Arc::clone(&rows));
+        self.routed
+            .insert(filter.actions.clone(), Arc::clone(&rows));
         Ok(rows)
     }
 
@@ -231,7 +246,9 @@ impl Chunk {
             .flat_map(|call| graph.calls[*call].users.iter().copied())
             .collect();
         let parts = space.partition.iter();
-        let parts: Vec<ArrayRef> = parts.map(|id| self.value(graph, table, *id, &users)).collect();
+        let parts: Vec<ArrayRef> = parts
+            .map(|id| self.value(graph, table, *id, &users))
+            .collect();
         let pane_ends = match space.pane {
             Some((at, length)) => {
                 let starts = cast(&parts[at], &Column::OrderTime.data_type())?;
@@ -299,7 +316,10 @@ impl Chunk {
         });
         let (fields, columns): (Vec<_>, Vec<_>) =
             columns.collect::<Result<Vec<_>>>()?.into_iter().unzip();
-        Ok(RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)?)
+        Ok(RecordBatch::try_new(
+            Arc::new(Schema::new(fields)),
+            columns,
+        )?)
     }
 
     /// Values of expressions for the rows of a table, by name.
@@ -319,7 +339,10 @@ impl Chunk {
         });
         let (fields, columns): (Vec<_>, Vec<_>) =
             columns.collect::<Result<Vec<_>>>()?.into_iter().unzip();
-        Ok(RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)?)
+        Ok(RecordBatch::try_new(
+            Arc::new(Schema::new(fields)),
+            columns,
+        )?)
     }
 }
 

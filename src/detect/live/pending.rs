@@ -65,7 +65,8 @@ impl Pending {
         for batch in &batches {
             let times = times(batch, Column::OrderTime).values();
             if times.iter().any(|time| *time >= watermark) {
-                let rest: BooleanArray = times.iter().map(|time| Some(*time >= watermark)).collect();
+                let rest: BooleanArray =
+                    times.iter().map(|time| Some(*time >= watermark)).collect();
                 self.batches.push(filter_record_batch(batch, &rest)?);
             }
         }
@@ -78,7 +79,8 @@ type Place = (i64, u32, u32);
 
 /// The canonical order of the rows of some batches, all or those before a time.
 pub(super) fn canonical(batches: &[RecordBatch], before: Option<i64>) -> Vec<Place> {
-    let mut places: Vec<Place> = Vec::with_capacity(batches.iter().map(RecordBatch::num_rows).sum());
+    let mut places: Vec<Place> =
+        Vec::with_capacity(batches.iter().map(RecordBatch::num_rows).sum());
     for (at, batch) in (0..).zip(batches) {
         let rows = (0..).zip(times(batch, Column::OrderTime).values());
         let rows = rows.filter(|(_, time)| before.is_none_or(|before| **time < before));
@@ -115,7 +117,9 @@ pub(super) fn arranged(
     batches: &[RecordBatch],
     order: &[Place],
 ) -> Result<RecordBatch, ArrowError> {
-    let places = order.iter().map(|(_, batch, row)| (*batch as usize, *row as usize));
+    let places = order
+        .iter()
+        .map(|(_, batch, row)| (*batch as usize, *row as usize));
     let places: Vec<(usize, usize)> = places.collect();
     order::arranged(&batches[0].schema(), batches, &places)
 }

@@ -111,8 +111,8 @@ impl Router {
             let fields = vec![Arc::clone(&actions)];
             let truth = graph.expressions[*condition].evaluate(fields, unknown.len())?;
             for (row, met) in met.iter_mut().enumerate() {
-                let truth = truth.as_boolean();
-                met.push(truth.is_valid(row) && truth.value(row));
+                let truth = truth.as_boolean_opt();
+                met.push(truth.is_some_and(|t| t.is_valid(row) && t.value(row)));
             }
         }
         for (action, met) in unknown.into_iter().zip(met) {

@@ -43,18 +43,18 @@ pub(crate) trait Accumulate: Debug + Send + Sync + 'static {
 pub(crate) struct Count;
 
 impl Accumulate for Count {
-    type State = u32;
+    type State = i64;
 
-    fn add(&self, state: &mut u32, value: Kept, _: u64, _: &mut Texts) {
-        *state += u32::from(value.is_true());
+    fn add(&self, state: &mut i64, value: Kept, _: u64, _: &mut Texts) {
+        *state += i64::from(value.is_true());
     }
 
-    fn retract(&self, state: &mut u32, value: Kept, _: u64) {
-        *state -= u32::from(value.is_true());
+    fn retract(&self, state: &mut i64, value: Kept, _: u64) {
+        *state -= i64::from(value.is_true());
     }
 
-    fn result(&self, state: &u32) -> Kept {
-        Kept::Integer((*state).into())
+    fn result(&self, state: &i64) -> Kept {
+        Kept::Integer(*state)
     }
 }
 
@@ -90,16 +90,16 @@ pub(crate) struct Truth {
 
 impl Accumulate for Truth {
     /// Rows that are true, and rows that are false.
-    type State = (u32, u32);
+    type State = (u64, u64);
 
     fn add(&self, state: &mut Self::State, value: Kept, _: u64, _: &mut Texts) {
-        state.0 += u32::from(value.is_true());
-        state.1 += u32::from(!value.is_true() && !value.is_null());
+        state.0 += u64::from(value.is_true());
+        state.1 += u64::from(!value.is_true() && !value.is_null());
     }
 
     fn retract(&self, state: &mut Self::State, value: Kept, _: u64) {
-        state.0 -= u32::from(value.is_true());
-        state.1 -= u32::from(!value.is_true() && !value.is_null());
+        state.0 -= u64::from(value.is_true());
+        state.1 -= u64::from(!value.is_true() && !value.is_null());
     }
 
     fn result(&self, (holds, fails): &Self::State) -> Kept {
@@ -137,7 +137,10 @@ impl Multiset {
     /// Adds a row of the value; whether it is the first.
     fn add(&mut self, value: Kept) -> bool {
         if let Self::Few(list) = self {
-            if let Some((_, rows)) = list.iter_mut().find(|(known, _)| *known == value) {
+            if let Some((_, rows)) = list
+                .iter_mut()
+                .find(|(known, _)| known.bits() == value.bits())
+            {
                 *rows += 1;
                 return false;
             }
@@ -160,7 +163,10 @@ impl Multiset {
     fn remove(&mut self, value: Kept) {
         match self {
             Self::Few(list) => {
-                if let Some(at) = list.iter().position(|(known, _)| *known == value) {
+                if let Some(at) = list
+                    .iter()
+                    .position(|(known, _)| known.bits() == value.bits())
+                {
                     list[at].1 -= 1;
                     if list[at].1 == 0 {
                         list.swap_remove(at);

@@ -28,18 +28,40 @@ pub(super) fn slot(call: &Call) -> Slot {
         }
         Function::First { ignore_nulls } => {
             let ignore_nulls = *ignore_nulls;
-            framed(call, First { ignore_nulls, slides }, call.kind)
+            framed(
+                call,
+                First {
+                    ignore_nulls,
+                    slides,
+                },
+                call.kind,
+            )
         }
         Function::Last { ignore_nulls } => {
             let ignore_nulls = *ignore_nulls;
-            framed(call, Last { ignore_nulls, slides }, call.kind)
+            framed(
+                call,
+                Last {
+                    ignore_nulls,
+                    slides,
+                },
+                call.kind,
+            )
         }
         Function::RowNumber => Slot::Stepping(Box::new(RowNumber::new())),
         Function::Lag {
             offset,
             ignore_nulls,
             ..
-        } => Slot::Stepping(Box::new(Lag::new(*offset, *ignore_nulls, call.kind))),
+        } => {
+            let output = call.output.clone();
+            Slot::Stepping(Box::new(Lag::new(
+                *offset,
+                *ignore_nulls,
+                call.kind,
+                output,
+            )))
+        }
         Function::Fold(name) => Slot::Stepping(function::stepping(name)),
         Function::Recall { wait } => {
             let span = match call.frame {

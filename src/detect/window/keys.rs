@@ -112,12 +112,6 @@ impl Keys {
         self.free.push(number);
     }
 
-    /// The bytes of a key, and its hash.
-    pub fn get(&self, number: u32) -> (u64, &[u8]) {
-        let key = &self.keys[number as usize];
-        (key.hash, &key.bytes)
-    }
-
     /// One more than the largest number there is.
     pub fn bound(&self) -> usize {
         self.keys.len()

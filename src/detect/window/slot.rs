@@ -329,7 +329,10 @@ impl<A: Accumulate> Stepping for Rows<A> {
         if let Some(latest) = self.held.keys.get_mut(key as usize) {
             let texts = &mut self.held.texts;
             self.how.release(&mut latest.state, texts);
-            latest.values.drain(..).for_each(|value| texts.release(value));
+            latest
+                .values
+                .drain(..)
+                .for_each(|value| texts.release(value));
             latest.state = A::State::default();
             latest.values.shrink_to_fit();
             latest.rows = 0;

@@ -3,6 +3,8 @@
 use std::collections::VecDeque;
 
 use arrow::array::ArrayRef;
+use arrow::compute::cast;
+use arrow::datatypes::DataType;
 use serde::{Deserialize, Serialize};
 
 use super::slot::{Input, Stepping, Stored, from_bytes};
@@ -73,7 +75,9 @@ pub(crate) struct Lag {
     ignore_nulls: bool,
     held: Held,
     results: Results,
-    output: Kind,
+    kind: Kind,
+    /// What SQL says it returns.
+    output: DataType,
 }
 
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -92,13 +96,14 @@ enum Past {
 }
 
 impl Lag {
-    pub fn new(offset: usize, ignore_nulls: bool, kind: Kind) -> Self {
+    pub fn new(offset: usize, ignore_nulls: bool, kind: Kind, output: DataType) -> Self {
         Self {
             offset,
             ignore_nulls,
             held: Held::default(),
             results: Results::new(kind),
-            output: kind,
+            kind,
+            output,
         }
     }
 }
@@ -145,7 +150,7 @@ impl Stepping for Lag {
     fn run(&mut self, input: &Input, rows: &[u32], keys: &[u32]) -> datafusion::error::Result<()> {
         let texts = &mut self.held.texts;
         let default = match input.arrays.get(1) {
-            Some(array) => Values::of(array, self.output)?,
+            Some(array) => Values::of(&cast(array, &self.output)?, self.kind)?,
             None => Values::None,
         };
         let has_default = !matches!(default, Values::None);

@@ -190,13 +190,6 @@ impl Texts {
         &self.entries[number as usize].text
     }
 
-    /// The value has one more holder.
-    pub fn hold(&mut self, kept: Kept) {
-        if let Kept::Text(number) = kept {
-            self.entries[number as usize].holders += 1;
-        }
-    }
-
     /// The value has one holder less.
     pub fn release(&mut self, kept: Kept) {
         let Kept::Text(number) = kept else { return };
@@ -262,12 +255,6 @@ impl Results {
             (Self::Float(values), _) => values.append_null(),
             (Self::Text(values), Kept::Text(number)) => values.append_value(texts.get(number)),
             (Self::Text(values), _) => values.append_null(),
-        }
-    }
-
-    pub fn push_text(&mut self, text: Option<&str>) {
-        if let Self::Text(values) = self {
-            values.append_option(text);
         }
     }
 

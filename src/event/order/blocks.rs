@@ -3,10 +3,11 @@
 use std::fs::File;
 use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
 use std::ops::Range;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::datatypes::DataType;
+use arrow::error::ArrowError;
 use arrow::ipc::reader::StreamReader;
 use arrow::ipc::writer::StreamWriter;
 
@@ -67,7 +68,7 @@ impl Blocks {
 
     /// Appends a batch that has rows, none of which is ordered before those written so far.
     pub fn write(&mut self, batch: &RecordBatch) -> io::Result<()> {
-        let batch = compact(batch)?;
+        let batch = compacted(batch).map_err(io::Error::other)?;
         let times = Keys::of(&batch).order_time.values();
         let times = (times[0], times[times.len() - 1]);
         let file = self.file.get_mut().unwrap_or_else(PoisonError::into_inner);
@@ -126,14 +127,14 @@ pub(super) fn fitting(lines: impl Iterator<Item = usize>) -> usize {
 }
 
 /// The batch with copies of its texts, in place of views into whatever they were read from.
-fn compact(batch: &RecordBatch) -> io::Result<RecordBatch> {
+pub fn compacted(batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
     let columns: Vec<ArrayRef> = batch
         .columns()
         .iter()
         .map(|column| match column.data_type() {
-            DataType::Utf8View => std::sync::Arc::new(column.as_string_view().gc()),
-            _ => std::sync::Arc::clone(column),
+            DataType::Utf8View => Arc::new(column.as_string_view().gc()),
+            _ => Arc::clone(column),
         })
         .collect();
-    RecordBatch::try_new(batch.schema(), columns).map_err(io::Error::other)
+    RecordBatch::try_new(batch.schema(), columns)
 }

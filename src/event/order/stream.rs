@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::array::{AsArray, RecordBatch};
 use arrow::compute::take_record_batch;
 use arrow::datatypes::{SchemaRef, TimestampMicrosecondType};
 use arrow::error::ArrowError;
@@ -69,7 +69,9 @@ impl Stream {
         if *first < self.watermark {
             return Err(Disorder);
         }
-        self.latest = self.latest.max(times.iter().max().copied().unwrap_or(i64::MIN));
+        self.latest = self
+            .latest
+            .max(times.iter().max().copied().unwrap_or(i64::MIN));
         self.held.push(batch);
         Ok(())
     }
@@ -96,7 +98,9 @@ impl Stream {
                 continue;
             }
             let rows = |wanted: bool| {
-                let rows = (0..).zip(times).filter(|(_, time)| is_ready(time) == wanted);
+                let rows = (0..)
+                    .zip(times)
+                    .filter(|(_, time)| is_ready(time) == wanted);
                 arrow::array::UInt32Array::from_iter_values(rows.map(|(row, _)| row))
             };
             let (now, later) = (rows(true), rows(false));

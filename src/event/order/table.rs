@@ -127,7 +127,11 @@ pub fn arranged(
         let arrays: Vec<&dyn Array> = batches.iter().map(|b| b.column(at).as_ref()).collect();
         match field.data_type() {
             _ if arrays.is_empty() => Ok(new_empty_array(field.data_type())),
-            DataType::Dictionary(..) => Ok(dictionary(&arrays, order)),
+            DataType::Dictionary(key, value)
+                if **key == DataType::Int32 && **value == DataType::Utf8 =>
+            {
+                Ok(dictionary(&arrays, order))
+            }
             _ => interleave(&arrays, order),
         }
     });
@@ -155,7 +159,9 @@ fn dictionary(arrays: &[&dyn Array], rows: &[(usize, usize)]) -> ArrayRef {
         .collect();
     let codes = rows.iter().map(|(batch, row)| {
         let (codes, new) = &translated[*batch];
-        codes.is_valid(*row).then(|| new[codes.value(*row) as usize])
+        codes
+            .is_valid(*row)
+            .then(|| new[codes.value(*row) as usize])
     });
     let codes: Int32Array = codes.collect();
     match DictionaryArray::try_new(codes, Arc::new(StringArray::from(values))) {

@@ -26,11 +26,15 @@ const PARTITIONS: &[&str] = &[
     "PARTITION BY own_context, latitude",
     "PARTITION BY actor_id, date_bin(INTERVAL '1 hour', order_time)",
     "PARTITION BY date_bin(INTERVAL '5 minutes', order_time), ip",
+    "PARTITION BY actor_id, date_trunc('day', order_time)",
+    "PARTITION BY actor_id, CAST(date_bin(INTERVAL '1 hour', order_time) AS DATE)",
     "",
 ];
 const PANES: &[&str] = &[
     "PARTITION BY actor_id, date_bin(INTERVAL '1 hour', order_time)",
     "PARTITION BY date_bin(INTERVAL '5 minutes', order_time), ip",
+    "PARTITION BY entity_id, date_trunc('hour', order_time)",
+    "PARTITION BY date_bin(INTERVAL '1 hour', order_time, TIMESTAMP '2020-01-01T00:10:00'), actor_id",
 ];
 const PREDICATES: &[&str] = &[
     "action = 'act_1'",
@@ -64,6 +68,7 @@ const VALUES: &[&str] = &[
     "country",
     "own_context",
     "concat(actor_id, '/', ip)",
+    "round(latitude / 100)",
     "@",
     "@",
 ];
@@ -73,7 +78,11 @@ const LOOKING_BACK: &[i64] = &[0, 1, 7, 60, 600, 3600, 86_400, 172_800];
 /// A frame by time: its text, and the seconds it looks ahead.
 fn range() -> impl Strategy<Value = (String, i64)> {
     let back = prop::sample::select(LOOKING_BACK);
-    let shape = (back, 0..10_u8, prop::sample::select(&[1_i64, 30, 600, 3600][..]));
+    let shape = (
+        back,
+        0..10_u8,
+        prop::sample::select(&[1_i64, 30, 600, 3600][..]),
+    );
     shape.prop_map(|(back, shape, other)| match shape {
         0..=4 => (
             format!("RANGE BETWEEN INTERVAL '{back} seconds' PRECEDING AND CURRENT ROW"),
@@ -124,13 +133,17 @@ fn aggregate() -> impl Strategy<Value = String> {
     let counted = prop_oneof![
         Just("count(*)".to_owned()),
         value.prop_map(|value| format!("count({value})")),
+        pick(VALUES).prop_map(|value| format!("count({value}, ip)")),
         pick(VALUES).prop_map(|value| format!("count(DISTINCT {value})")),
         (pick(&["min", "max"]), pick(VALUES)).prop_map(|(name, value)| format!("{name}({value})")),
-        (pick(&["sum", "avg", "stddev"]), number).prop_map(|(name, value)| format!("{name}({value})")),
+        (pick(&["sum", "avg", "stddev"]), number)
+            .prop_map(|(name, value)| format!("{name}({value})")),
     ];
-    (counted, prop::option::weighted(0.3, pick(PREDICATES))).prop_map(|(counted, filter)| match filter {
-        Some(filter) => format!("{counted} FILTER (WHERE {filter})"),
-        None => counted,
+    (counted, prop::option::weighted(0.3, pick(PREDICATES))).prop_map(|(counted, filter)| {
+        match filter {
+            Some(filter) => format!("{counted} FILTER (WHERE {filter})"),
+            None => counted,
+        }
     })
 }
 
@@ -159,7 +172,8 @@ fn window() -> impl Strategy<Value = (String, i64)> {
             let nulls = if ignore { " IGNORE NULLS" } else { "" };
             (format!("lag({value}, {back}){nulls} OVER ({by} {CANONICAL})"), 0)
         }),
-        1 => partition().prop_map(|by| (format!("lag(asn, 2, -1) OVER ({by} {CANONICAL})"), 0)),
+        1 => (pick(&["asn, 2, -1", "order_time, 1, TIMESTAMP '2020-01-01'", "ip, 1, 'none'"]), partition())
+            .prop_map(|(value, by)| (format!("lag({value}) OVER ({by} {CANONICAL})"), 0)),
         1 => partition().prop_map(|by| (format!("row_number() OVER ({by} {CANONICAL})"), 0)),
         1 => (pick(&["first_value", "last_value"]), pick(VALUES), partition(), prop::option::of(rows()), any::<bool>())
             .prop_map(|(name, value, by, frame, ignore)| {
@@ -202,7 +216,11 @@ fn level() -> impl Strategy<Value = Level> {
 /// A rule over up to three stages of windows, each of which may read what those below gave.
 pub fn program() -> impl Strategy<Value = Program> {
     let levels = prop::collection::vec(level(), 1..4);
-    let shape = (levels, any::<[u8; 4]>(), prop::option::weighted(0.4, 1..4000_i64));
+    let shape = (
+        levels,
+        any::<[u8; 4]>(),
+        prop::option::weighted(0.4, 1..4000_i64),
+    );
     shape.prop_map(|(levels, dice, suppress)| {
         let mut relation = "events".to_owned();
         let mut names: Vec<String> = Vec::new();

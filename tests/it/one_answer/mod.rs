@@ -13,7 +13,7 @@ use gridwatch::detect::finding::Finding;
 use gridwatch::detect::history::{self, Resources};
 use gridwatch::detect::live::Live;
 use gridwatch::detect::plan::Planner;
-use gridwatch::event::order::{Collector, Log};
+use gridwatch::event::order::{self, Collector, Log};
 use gridwatch::event::schema::ColumnSet;
 use proptest::prelude::*;
 
@@ -29,18 +29,23 @@ fn cases() -> u32 {
     asked.and_then(|cases| cases.parse().ok()).unwrap_or(CASES)
 }
 
-fn log_of(steps: &[Step]) -> Arc<Log> {
-    let mut collector = Collector::new(ColumnSet::all(), usize::MAX);
+fn log_of(steps: &[Step], columns: ColumnSet) -> Arc<Log> {
+    let mut collector = Collector::new(columns, usize::MAX);
     for step in steps {
         if let Step::Push(events) = step {
-            collector.push(stream::batch(events)).unwrap();
+            collector.push(stream::batch(events, columns)).unwrap();
         }
     }
     Arc::new(collector.finish().unwrap())
 }
 
 /// What the live engine finds.
-fn live(programs: &[&Program], steps: &[Step], end: i64, threads: usize) -> Vec<Vec<Finding>> {
+fn live(
+    programs: &[&Program],
+    steps: &[Step],
+    columns: ColumnSet,
+    (end, threads): (i64, usize),
+) -> Vec<Vec<Finding>> {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
     pool.unwrap().install(|| {
         let new = || Live::new(&PLANNER.lock().unwrap(), programs).unwrap();
@@ -51,7 +56,7 @@ fn live(programs: &[&Program], steps: &[Step], end: i64, threads: usize) -> Vec<
         for step in steps.iter().chain([&last]) {
             match step {
                 Step::Push(events) => {
-                    engine.push(&stream::batch(events)).unwrap();
+                    engine.push(&stream::batch(events, columns)).unwrap();
                     waiting.extend(events.iter().cloned());
                 }
                 Step::Advance(watermark) => {
@@ -68,7 +73,7 @@ fn live(programs: &[&Program], steps: &[Step], end: i64, threads: usize) -> Vec<
                     let saved: Vec<Vec<u8>> = saved.collect();
                     engine = new();
                     engine.restore(&saved).unwrap();
-                    engine.push(&stream::batch(&waiting)).unwrap();
+                    engine.push(&stream::batch(&waiting, columns)).unwrap();
                 }
             }
         }
@@ -81,19 +86,35 @@ fn live(programs: &[&Program], steps: &[Step], end: i64, threads: usize) -> Vec<
 
 fn compare(stream: &Stream, programs: &[Program]) -> Result<(), TestCaseError> {
     let steps = stream.steps();
-    let log = log_of(&steps);
     let programs: Vec<&Program> = programs.iter().collect();
+    // What rules do not ask for is not there.
+    let read = programs
+        .iter()
+        .try_fold(order::columns(), |columns, program| {
+            let read = PLANNER.lock().unwrap().check(program);
+            let read =
+                read.map_err(|error| TestCaseError::fail(format!("{error}\n{}", program.sql)))?;
+            Ok::<_, TestCaseError>(columns.union(read))
+        })?;
+    let log = log_of(&steps, read);
     let resources = Resources {
         threads: 1,
         memory_bytes: usize::MAX,
     };
     let ran = history::run(&log, &programs, resources).unwrap();
-    let found = live(&programs, &steps, log.watermark(), stream.threads);
+    let found = live(&programs, &steps, read, (log.watermark(), stream.threads));
     for ((program, ran), mut found) in programs.iter().zip(ran).zip(found) {
         let ran = ran.map_err(|error| TestCaseError::fail(format!("{error}\n{}", program.sql)))?;
         // Rows that had to wait come after others.
         found.sort_by(|a, b| {
-            let key = |f: &Finding| (f.order_time, f.event_time, f.event_id.clone(), f.key.clone());
+            let key = |f: &Finding| {
+                (
+                    f.order_time,
+                    f.event_time,
+                    f.event_id.clone(),
+                    f.key.clone(),
+                )
+            };
             key(a).cmp(&key(b))
         });
         prop_assert_eq!(&ran, &found, "{}", program.sql);

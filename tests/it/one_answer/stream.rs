@@ -118,12 +118,12 @@ impl Stream {
             if dice % 3 == 0 && !batch.is_empty() {
                 steps.push(Step::Push(std::mem::take(&mut batch)));
             }
-            if dice % 5 == 0 {
+            if dice % 7 == 0 {
                 steps.push(Step::Push(std::mem::take(&mut batch)));
                 // As a source would have it: a little behind what comes.
                 watermark = watermark.max((arrival - i64::from(dice % 4)) * SECOND);
                 steps.push(Step::Advance(watermark));
-                if dice % 2 == 0 {
+                if dice % 4 == 0 {
                     steps.push(Step::SaveAndRestore);
                 }
             }
@@ -141,9 +141,9 @@ impl Stream {
     }
 }
 
-/// The events as a batch with all columns.
-pub fn batch(events: &[Admitted]) -> RecordBatch {
-    let schema = ColumnSet::all().schema();
+/// The events as a batch with these columns.
+pub fn batch(events: &[Admitted], columns: ColumnSet) -> RecordBatch {
+    let schema = columns.schema();
     let text = |of: &dyn Fn(&Admitted) -> Option<String>| -> ArrayRef {
         Arc::new(events.iter().map(of).collect::<StringViewArray>())
     };
@@ -155,7 +155,12 @@ pub fn batch(events: &[Admitted]) -> RecordBatch {
     let id = |event: &Admitted| format!("{:04x}-{}", event.number as u16 ^ 0x5a5, event.number);
     let columns = schema.fields().iter().map(|field| {
         let times = |of: fn(&Admitted) -> i64| -> ArrayRef {
-            Arc::new(events.iter().map(|e| Some(of(e))).collect::<TimestampMicrosecondArray>())
+            Arc::new(
+                events
+                    .iter()
+                    .map(|e| Some(of(e)))
+                    .collect::<TimestampMicrosecondArray>(),
+            )
         };
         let column = Column::by_name(field.name()).unwrap();
         let array: ArrayRef = match column {
@@ -164,7 +169,9 @@ pub fn batch(events: &[Admitted]) -> RecordBatch {
             Column::EventTime => times(|event| event.event_time),
             Column::OrderTime => times(|event| event.order_time),
             Column::Action => {
-                let actions = events.iter().map(|e| Some(format!("act_{}", e.happening.action)));
+                let actions = events
+                    .iter()
+                    .map(|e| Some(format!("act_{}", e.happening.action)));
                 Arc::new(actions.collect::<StringArray>())
             }
             Column::ActorId => named("U", &|h| h.actor),
@@ -177,9 +184,16 @@ pub fn batch(events: &[Admitted]) -> RecordBatch {
                 let flags = events.iter().map(|e| Some(e.happening.own_context));
                 Arc::new(flags.collect::<BooleanArray>())
             }
-            Column::Asn => Arc::new(events.iter().map(|e| e.happening.asn).collect::<Int64Array>()),
+            Column::Asn => Arc::new(
+                events
+                    .iter()
+                    .map(|e| e.happening.asn)
+                    .collect::<Int64Array>(),
+            ),
             Column::Latitude | Column::Longitude => {
-                let values = events.iter().map(|e| e.happening.latitude.map(|l| f64::from(l) * 20.5));
+                let values = events
+                    .iter()
+                    .map(|e| e.happening.latitude.map(|l| f64::from(l) * 20.5));
                 Arc::new(values.collect::<Float64Array>())
             }
             Column::AccuracyKm => {

@@ -33,25 +33,25 @@ impl Place {
 }
 
 /// A person's position at an event.
-#[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Position {
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Position<'a> {
     pub place: Place,
     /// Latitude and longitude in degrees.
     pub point: (f64, f64),
     pub radius_km: f64,
     pub time: i64,
-    pub event_id: String,
-    ip: Option<String>,
-    network_kind: Option<String>,
-    country: Option<String>,
-    city: Option<String>,
+    pub event_id: &'a str,
+    ip: Option<&'a str>,
+    network_kind: Option<&'a str>,
+    country: Option<&'a str>,
+    city: Option<&'a str>,
 }
 
-impl Position {
+impl<'a> Position<'a> {
     /// The position that a row of the function's arguments states.
-    pub fn read(arguments: &Arguments<'_>, row: usize) -> Option<Self> {
+    pub fn read(arguments: &Arguments<'a>, row: usize) -> Option<Self> {
         let point = (arguments.float(0, row)?, arguments.float(1, row)?);
-        let text = |argument| arguments.text(argument, row).map(str::to_owned);
+        let text = |argument| arguments.text(argument, row);
         Some(Self {
             place: Place::of(point, arguments.integer(4, row)),
             point,
@@ -67,18 +67,18 @@ impl Position {
 
     /// Whether traffic comes this way without its person: offices' exits and relays.
     pub fn is_detour(&self) -> bool {
-        self.is_relay() || self.network_kind.as_deref() == Some("corporate")
+        self.is_relay() || self.network_kind == Some("corporate")
     }
 
     /// Whether the address hides where its person is.
     pub fn is_relay(&self) -> bool {
-        self.network_kind.as_deref() == Some("relay")
+        self.network_kind == Some("relay")
     }
 
     /// Whether the two differ only in what geolocation makes of them: one address, or two of a
     /// mobile carrier.
     pub fn shares_network(&self, other: &Self) -> bool {
-        let is_mobile = |position: &Self| position.network_kind.as_deref() == Some("mobile");
+        let is_mobile = |position: &Self| position.network_kind == Some("mobile");
         let same_carrier = self.place.asn.is_some()
             && self.place.asn == other.place.asn
             && (is_mobile(self) || is_mobile(other));
@@ -88,7 +88,7 @@ impl Position {
     /// City, country and autonomous system, as far as they are known.
     pub fn name(&self) -> String {
         let system = self.place.asn.map(|asn| format!("AS{asn}"));
-        let parts = [self.city.clone(), self.country.clone(), system];
+        let parts = [self.city, self.country, system.as_deref()];
         parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
     }
 
@@ -118,28 +118,88 @@ pub(super) fn distance_km(from: (f64, f64), to: (f64, f64)) -> f64 {
     DIAMETER_KM * haversine.sqrt().min(1.0).asin()
 }
 
+/// A position that is remembered.
+#[derive(Debug, Serialize, Deserialize)]
+struct Kept {
+    place: Place,
+    point: (f64, f64),
+    radius_km: f64,
+    time: i64,
+    event_id: String,
+    ip: Option<Box<str>>,
+    network_kind: Option<Box<str>>,
+    country: Option<Box<str>>,
+    city: Option<Box<str>>,
+}
+
+impl Kept {
+    fn new(here: &Position<'_>) -> Self {
+        let text = |text: Option<&str>| text.map(Box::from);
+        Self {
+            place: here.place,
+            point: here.point,
+            radius_km: here.radius_km,
+            time: here.time,
+            event_id: here.event_id.to_owned(),
+            ip: text(here.ip),
+            network_kind: text(here.network_kind),
+            country: text(here.country),
+            city: text(here.city),
+        }
+    }
+
+    /// Becomes the position; what stays as it is, is not written anew.
+    fn set(&mut self, here: &Position<'_>) {
+        let text = |kept: &mut Option<Box<str>>, new: Option<&str>| {
+            if kept.as_deref() != new {
+                *kept = new.map(Box::from);
+            }
+        };
+        self.place = here.place;
+        self.point = here.point;
+        self.radius_km = here.radius_km;
+        self.time = here.time;
+        self.event_id.clear();
+        self.event_id.push_str(here.event_id);
+        text(&mut self.ip, here.ip);
+        text(&mut self.network_kind, here.network_kind);
+        text(&mut self.country, here.country);
+        text(&mut self.city, here.city);
+    }
+
+    fn position(&self) -> Position<'_> {
+        Position {
+            place: self.place,
+            point: self.point,
+            radius_km: self.radius_km,
+            time: self.time,
+            event_id: &self.event_id,
+            ip: self.ip.as_deref(),
+            network_kind: self.network_kind.as_deref(),
+            country: self.country.as_deref(),
+            city: self.city.as_deref(),
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        let texts = [&self.ip, &self.network_kind, &self.country, &self.city];
+        let texts = texts.into_iter().flatten().map(|text| text.len());
+        size_of::<Self>() + self.event_id.capacity() + texts.sum::<usize>()
+    }
+}
+
 /// The last position at each of the latest places.
 #[derive(Debug, Default, Serialize, Deserialize)]
-pub(super) struct Recent(Vec<Position>);
+pub(super) struct Recent(Vec<Kept>);
 
 impl Recent {
     /// About how much memory it takes.
     pub fn bytes(&self) -> usize {
-        let texts = |position: &Position| {
-            let optional = [
-                &position.ip,
-                &position.network_kind,
-                &position.country,
-                &position.city,
-            ];
-            let optional = optional.into_iter().flatten().map(String::capacity);
-            position.event_id.capacity() + optional.sum::<usize>()
-        };
-        self.0.iter().map(texts).sum::<usize>() + self.0.capacity() * size_of::<Position>()
+        self.0.iter().map(Kept::bytes).sum()
     }
 
-    pub fn positions(&self) -> impl Iterator<Item = &Position> {
-        self.0.iter()
+    pub fn positions(&self) -> impl Iterator<Item = Position<'_>> {
+        self.0.iter().map(Kept::position)
     }
 
     /// Forgets what was before this time.
@@ -147,17 +207,14 @@ impl Recent {
         self.0.retain(|position| position.time >= before);
     }
 
-    pub fn add(&mut self, position: Position) {
-        if let Some(known) = self
-            .0
-            .iter_mut()
-            .find(|known| known.place == position.place)
-        {
-            *known = position;
+    pub fn add(&mut self, here: &Position<'_>) {
+        if let Some(known) = self.0.iter_mut().find(|known| known.place == here.place) {
+            known.set(here);
             return;
         }
         drop_oldest(&mut self.0, MOST_RECENT, |position| position.time);
-        self.0.push(position);
+        self.0.reserve_exact(1);
+        self.0.push(Kept::new(here));
     }
 }
 
@@ -228,7 +285,7 @@ impl Sessions {
 
     /// The beginning of the session that is used here and now; it is now if the session is not
     /// known. A sign-in without a session is told by its own id, and not remembered.
-    pub fn begun(&mut self, id: &str, here: &Position) -> Begun {
+    pub fn begun(&mut self, id: &str, here: &Position<'_>) -> Begun {
         let now = Begun {
             place: here.place,
             time: here.time,
