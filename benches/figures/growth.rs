@@ -44,7 +44,7 @@ pub fn run(asked: &Asked) -> Result<(), Box<dyn Error>> {
     let (four, many) = (rules::shipped(&planner), rules::variants(&planner, 42));
     println!("\nCPU µs an event, the engine alone");
     println!("{:<36} {:>10} {:>10}", "", "first 1 M", "after it");
-    let mut line = |name: String, rules: &[Rule], actors, rate| -> Result<f64, Box<dyn Error>> {
+    let line = |name: String, rules: &[Rule], actors, rate| -> Result<f64, Box<dyn Error>> {
         let (first, after) = cost(&planner, rules, actors, rate, (million, million))?;
         println!("{name:<36} {first:>10.2} {after:>10.2}");
         Ok(after)

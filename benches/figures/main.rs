@@ -3,7 +3,8 @@
 //! `cargo bench --bench figures` generates a simulated organisation, runs the rules over it in several
 //! ways, then measures how cost grows with actors, windows and rules, how much memory the state takes
 //! and how long a snapshot does. Names after `--` choose among `throughput`, `growth`, `memory` and
-//! `snapshot`; `--users N --days D --runs R` change the input; `--memory-users N --memory-days D` that
+//! `snapshot`; `--users N --days D --runs R` change the input and `--only WORDS` the lines of
+//! `throughput`; `--memory-users N --memory-days D` that
 //! of `memory`, which is small by default. DuckDB runs beside it where `python3` can import it;
 //! `--python PATH` names another interpreter.
 

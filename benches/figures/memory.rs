@@ -95,7 +95,7 @@ fn state(
         &mut |_| (),
     )?;
     sink.framer.finish(&mut sink.chunks);
-    sink.judge(i64::MAX)?;
+    sink.judge(i64::MAX).map_err(|error| error.to_string())?;
     let (total, each) = sink.live.usage();
     Ok((total, each, totals.events))
 }

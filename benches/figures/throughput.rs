@@ -8,12 +8,13 @@ use std::process::Command;
 use std::sync::Arc;
 
 use gridwatch::detect::history::Resources;
+use gridwatch::detect::live::Live;
 use gridwatch::detect::plan::Planner;
 use gridwatch::enrich::Enricher;
 use gridwatch::enrich::network::Networks;
 use gridwatch::event::decode;
 use gridwatch::event::frame::{Chunk, Framer};
-use gridwatch::event::order;
+use gridwatch::event::order::{self, Stream};
 use gridwatch::event::schema::ColumnSet;
 use gridwatch::pipeline::{self, Execution, Input, Job};
 use gridwatch::rule::Rule;
@@ -64,6 +65,8 @@ pub fn run(asked: &Asked) -> Result<(), Box<dyn Error>> {
             "four rules, all columns built",
             Box::new(|| live(&four, ColumnSet::all())),
         ),
+        ("stream and engine, four rules", Box::new(|| engine(&planner, &files, &four))),
+        ("stream and engine, 42 rules", Box::new(|| engine(&planner, &files, &many))),
         ("42 rules", Box::new(|| live(&many, none))),
         (
             "four rules, on history",
@@ -82,6 +85,8 @@ pub fn run(asked: &Asked) -> Result<(), Box<dyn Error>> {
             "no DuckDB beside it: `{python} -c 'import duckdb'` fails; pip install duckdb, or --python"
         );
     }
+    let only = asked.value("--only", String::new());
+    parts.retain(|(name, _)| name.contains(&only));
     let mut took: Vec<Vec<Took>> = vec![Vec::new(); parts.len()];
     for _ in 0..runs {
         for ((_, work), took) in parts.iter().zip(&mut took) {
@@ -197,6 +202,39 @@ fn detect(
     };
     let (events, took) = measured(work)?;
     assert_eq!(events?, files.count);
+    Ok(took)
+}
+
+/// The engine alone, and the order of the events: these were decoded before.
+fn engine(planner: &Planner, files: &Files, rules: &[Rule]) -> Result<Took, Box<dyn Error>> {
+    let programs: Vec<_> = rules.iter().map(|rule| &rule.program).collect();
+    let mut live = Live::new(planner, &programs).map_err(|(_, error)| error)?;
+    let columns = live.columns().union(order::columns());
+    let mut networks = Networks::new();
+    networks.add_csv_file(&files.networks)?;
+    let enricher = Enricher::new(networks);
+    let (mut framer, mut chunks) = (Framer::new(2 << 20), Vec::new());
+    framer.push(&std::fs::read(&files.events)?, &mut chunks);
+    framer.finish(&mut chunks);
+    let decoded = |chunk: Chunk| {
+        let inputs = columns.union(Enricher::inputs(columns));
+        enricher.enrich(&decode::decode(chunk, inputs).batch, columns)
+    };
+    let batches: Vec<_> = chunks.into_par_iter().map(decoded).collect();
+    let work = move || -> Result<(), Box<dyn Error>> {
+        let mut stream = Stream::new(columns);
+        for batches in batches.chunks(11) {
+            for batch in batches {
+                stream.push(batch.clone())?;
+            }
+            let watermark = stream.latest() / 1_000_000 * 1_000_000;
+            live.push(&stream.take(watermark)?)?;
+            live.advance(watermark)?;
+        }
+        Ok(())
+    };
+    let (done, took) = measured(work)?;
+    done?;
     Ok(took)
 }
 

@@ -1,9 +1,8 @@
 //! A quick reader of usual lines. Whatever it does not know to be right it leaves to `serde_json`:
-//! escapes, control characters, numbers other than short whole ones, deep nesting, bad JSON.
+//! escapes in what is read, white space other than blanks, numbers other than short whole ones, deep
+//! nesting, bad JSON.
 
 use std::borrow::Cow;
-
-use memchr::memchr;
 
 use super::{Event, Fields, Text, Values};
 
@@ -13,19 +12,31 @@ const MAX_DEPTH: usize = 60;
 /// The event that the text is; `None` if the line is not a usual one, which says nothing of whether
 /// it is right.
 pub(super) fn read(text: &str) -> Option<Event<'_>> {
-    let bytes = text.as_bytes();
-    // In a line without these, a string ends at the next quote.
-    let is_odd = |part: &[u8]| {
-        part.iter()
-            .fold(false, |odd, byte| odd | (*byte < 0x20) | (*byte == b'\\'))
-    };
-    if bytes.chunks(64).any(is_odd) {
-        return None;
-    }
     let mut scanner = Scanner { text, at: 0 };
     let event = scanner.object().ok()?;
     scanner.skip_spaces();
-    (scanner.at == bytes.len()).then_some(event)
+    (scanner.at == text.len()).then_some(event)
+}
+
+/// How many bytes stand before the first that ends a string, begins an escape or may not be in one.
+fn special(bytes: &[u8]) -> usize {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const HIGHS: u64 = 0x8080_8080_8080_8080;
+    let (words, rest) = bytes.as_chunks::<8>();
+    for (at, word) in words.iter().enumerate() {
+        let word = u64::from_le_bytes(*word);
+        // The lowest set bit is right in each: borrows go upwards only.
+        let zeros = |word: u64| word.wrapping_sub(ONES) & !word & HIGHS;
+        let quote = zeros(word ^ (ONES * b'"' as u64));
+        let escape = zeros(word ^ (ONES * b'\\' as u64));
+        let control = word.wrapping_sub(ONES * 0x20) & !word & HIGHS;
+        let found = quote | escape | control;
+        if found != 0 {
+            return 8 * at + found.trailing_zeros() as usize / 8;
+        }
+    }
+    let is_special = |byte: &u8| matches!(byte, b'"' | b'\\' | 0..0x20);
+    8 * words.len() + rest.iter().position(is_special).unwrap_or(rest.len())
 }
 
 /// The line is not a usual one.
@@ -39,7 +50,7 @@ struct Scanner<'a> {
 
 impl<'a> Scanner<'a> {
     fn peek(&self) -> u8 {
-        // No byte of a usual line is 0.
+        // No byte of JSON is 0 outside of strings.
         self.text.as_bytes().get(self.at).copied().unwrap_or(0)
     }
 
@@ -61,16 +72,40 @@ impl<'a> Scanner<'a> {
         if self.passes(byte) { Ok(()) } else { Err(Odd) }
     }
 
-    /// The string whose quote comes next.
+    /// The string whose quote comes next, if it holds no escape.
     fn string(&mut self) -> Result<&'a str, Odd> {
         self.pass(b'"')?;
-        let rest = &self.text.as_bytes()[self.at..];
-        // Most strings are short.
-        let near = rest.iter().take(16).position(|byte| *byte == b'"');
-        let length = near.or_else(|| memchr(b'"', rest)).ok_or(Odd)?;
-        let text = &self.text[self.at..self.at + length];
-        self.at += length + 1;
+        let start = self.at;
+        self.at += special(&self.text.as_bytes()[start..]);
+        let text = &self.text[start..self.at];
+        if self.peek() != b'"' {
+            return Err(Odd);
+        }
+        self.at += 1;
         Ok(text)
+    }
+
+    /// Passes the string whose quote comes next.
+    fn pass_string(&mut self) -> Result<(), Odd> {
+        self.pass(b'"')?;
+        loop {
+            self.at += special(&self.text.as_bytes()[self.at..]);
+            match self.peek() {
+                b'"' => {
+                    self.at += 1;
+                    return Ok(());
+                }
+                b'\\' => {
+                    self.at += 1;
+                    match self.peek() {
+                        b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => self.at += 1,
+                        // Four digits would have to follow.
+                        _ => return Err(Odd),
+                    }
+                }
+                _ => return Err(Odd),
+            }
+        }
     }
 
     /// A whole number of at most 18 digits.
@@ -106,7 +141,7 @@ impl<'a> Scanner<'a> {
     fn value(&mut self, depth: usize) -> Result<(), Odd> {
         self.skip_spaces();
         match self.peek() {
-            b'"' => self.string().map(drop),
+            b'"' => self.pass_string(),
             b'{' | b'[' if depth == MAX_DEPTH => Err(Odd),
             b'{' => self.members(|scanner, _| scanner.value(depth + 1)),
             b'[' => {
@@ -267,6 +302,22 @@ mod tests {
         fn changed_lines_are_read_alike(at in 0..LINE.len(), part in prop::sample::select(PARTS), cut in 0..4_usize) {
             let end = (at + cut).min(LINE.len());
             check(&[&LINE[..at], part, &LINE[end..]].concat())?;
+        }
+    }
+
+    #[test]
+    fn what_is_special_is_found_wherever_it_stands() {
+        for length in 0..40 {
+            for special_byte in [b'"', b'\\', 0, 0x1f, b'\n'] {
+                let mut bytes = [b'a', 0x7f, 0x80, b'!', b'#', b'[', b']', 0xff].repeat(5);
+                bytes.truncate(length);
+                assert_eq!(special(&bytes), length);
+                for at in 0..length {
+                    let mut bytes = bytes.clone();
+                    bytes[at] = special_byte;
+                    assert_eq!(special(&bytes), at, "{bytes:?}");
+                }
+            }
         }
     }
 
