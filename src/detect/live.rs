@@ -12,25 +12,25 @@
 //! number of threads.
 
 mod chunk;
+mod level;
 mod pending;
 mod route;
 mod usage;
 
-use arrow::array::{ArrayRef, AsArray, RecordBatch, UInt32Array};
-use arrow::compute::{concat, take};
+use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::TimestampMicrosecondType;
 use datafusion::error::{DataFusionError, Result as Fallible};
 use rayon::prelude::*;
 
 use self::chunk::Chunk;
+use self::level::{Level, fill};
 use self::pending::Pending;
-use self::route::{Router, Routes};
+use self::route::Router;
 pub use self::usage::Usage;
 use super::finding::{self, Finding};
-use super::graph::{EVENTS, Field, Graph, GroupId, Source, TableId};
+use super::graph::{EVENTS, Field, Graph};
 use super::plan::Planner;
 use super::shard::{self, Encoding, SHARDS, Shard};
-use super::window::{Prepared, returned};
 use super::{Error, Program, snapshot};
 use crate::event::schema::{Column, ColumnSet};
 
@@ -59,9 +59,6 @@ pub struct Live {
     /// What snapshots are known by.
     fingerprint: [u8; 32],
 }
-
-/// The fewest rows that are worth a thread of their own.
-const LEAST_ROWS: usize = 2048;
 
 impl Live {
     /// How many shards the state is parted into.
@@ -203,110 +200,12 @@ impl Live {
             fill(&mut chunks, EVENTS, batch, &self.fields);
         }
         for level in 0..self.graph.levels() {
-            self.level(level, &mut chunks, &routes, watermark)?;
+            Level::new(level, &self.graph, &self.encodings, &routes, watermark)
+                .run(&mut chunks, &mut self.shards)?;
         }
         let findings = self.findings(&mut chunks)?;
         self.watermark = watermark;
         Ok(findings)
-    }
-
-    /// One level: its tables, then its windows.
-    fn level(
-        &mut self,
-        level: usize,
-        chunks: &mut [Chunk],
-        routes: &Routes,
-        watermark: i64,
-    ) -> Fallible<()> {
-        let graph = &self.graph;
-        let encodings = &self.encodings;
-        let tables: Vec<TableId> = (0..graph.tables.len())
-            .filter(|table| graph.tables[*table].level == level)
-            .filter(|table| !graph.tables[*table].users.is_empty())
-            .collect();
-        let groups: Vec<GroupId> = (0..graph.groups.len())
-            .filter(|group| graph.groups[*group].level == level)
-            .filter(|group| !graph.groups[*group].calls.is_empty())
-            .collect();
-        let prepared: Vec<Vec<Option<Prepared>>> = chunks
-            .par_iter_mut()
-            .map(|chunk| {
-                for table in &tables {
-                    chunk.filter(graph, routes, *table);
-                }
-                let groups = groups.iter();
-                groups
-                    .map(|group| chunk.prepare(graph, encodings, *group))
-                    .collect::<Fallible<_>>()
-            })
-            .collect::<Fallible<_>>()?;
-        // By shard, chunk and group.
-        type Results = Vec<Vec<Vec<Option<ArrayRef>>>>;
-        let waits = groups.iter().any(|group| graph.groups[*group].wait > 0);
-        let is_idle = prepared.iter().flatten().all(Option::is_none);
-        if is_idle && !waits {
-            return Ok(());
-        }
-        let work = |shard: &mut Shard| -> Fallible<(Results, Vec<Option<Judged>>)> {
-            let mut results = Vec::with_capacity(prepared.len());
-            for prepared in &prepared {
-                let mut of_chunk = Vec::with_capacity(groups.len());
-                for (group, batch) in groups.iter().zip(prepared) {
-                    let mut of_group = Vec::new();
-                    let is_here = batch
-                        .as_ref()
-                        .filter(|batch| !batch.shards.rows(shard.number).is_empty());
-                    if let Some(batch) = is_here {
-                        shard.take(*group, &graph.groups[*group], batch)?;
-                        if graph.groups[*group].wait == 0 {
-                            of_group = shard.windows[*group].results();
-                        }
-                    }
-                    of_chunk.push(of_group);
-                }
-                results.push(of_chunk);
-            }
-            let judged = groups.iter().map(|group| {
-                if graph.groups[*group].wait == 0 {
-                    return Ok(None);
-                }
-                let window = &mut shard.windows[*group];
-                let rows = window.judge_waiting(watermark)?;
-                Ok(rows.map(|rows| (rows, window.results())))
-            });
-            let judged = judged.collect::<Fallible<_>>()?;
-            Ok((results, judged))
-        };
-        let by_shard: Vec<(Results, Vec<Option<Judged>>)> = self
-            .shards
-            .par_iter_mut()
-            .map(work)
-            .collect::<Fallible<_>>()?;
-        chunks
-            .par_iter_mut()
-            .zip(&prepared)
-            .enumerate()
-            .try_for_each(|(at, (chunk, prepared))| -> Fallible<()> {
-                for ((number, group), batch) in groups.iter().enumerate().zip(prepared) {
-                    let Some(batch) = batch else { continue };
-                    if graph.groups[*group].wait > 0 {
-                        continue;
-                    }
-                    let results = by_shard.iter().map(|(results, _)| &results[at][number]);
-                    scatter(graph, *group, chunk, batch, results)?;
-                }
-                Ok(())
-            })?;
-        for (number, group) in groups.iter().enumerate() {
-            let judged: Vec<&Judged> = by_shard
-                .iter()
-                .filter_map(|(_, judged)| judged[number].as_ref())
-                .collect();
-            if !judged.is_empty() {
-                gather(graph, *group, chunks, &judged)?;
-            }
-        }
-        Ok(())
     }
 
     /// What came out of the programs.
@@ -368,92 +267,9 @@ impl Live {
     }
 }
 
-/// Rows whose frames have ended, with what each call of their group gave.
-type Judged = (RecordBatch, Vec<Option<ArrayRef>>);
-
 /// What rows are ordered and known by.
 fn ordering() -> ColumnSet {
     [Column::EventId, Column::EventTime, Column::OrderTime]
         .into_iter()
         .collect()
-}
-
-/// Parts the rows of a root table among the chunks; rows of one time stay together.
-fn fill(chunks: &mut [Chunk], table: TableId, batch: &RecordBatch, fields: &[Field]) {
-    let times = batch[Column::OrderTime.name()].as_primitive::<TimestampMicrosecondType>();
-    let times = times.values();
-    let share = batch.num_rows().div_ceil(chunks.len()).max(LEAST_ROWS);
-    let mut start = 0;
-    for chunk in chunks {
-        let mut end = (start + share).min(batch.num_rows());
-        while end > start && end < batch.num_rows() && times[end] == times[end - 1] {
-            end += 1;
-        }
-        chunk.fill(table, &batch.slice(start, end - start), fields);
-        start = end;
-    }
-}
-
-/// Puts the results of all shards into the order of the chunk's rows.
-fn scatter<'a>(
-    graph: &Graph,
-    group: GroupId,
-    chunk: &mut Chunk,
-    batch: &Prepared,
-    results: impl Iterator<Item = &'a Vec<Option<ArrayRef>>> + Clone,
-) -> Fallible<()> {
-    let places: UInt32Array = batch.shards.places().into();
-    for (at, call) in graph.groups[group].calls.iter().enumerate() {
-        let parts: Vec<&dyn arrow::array::Array> = results
-            .clone()
-            .filter_map(|calls| calls.get(at)?.as_ref())
-            .map(AsRef::as_ref)
-            .collect();
-        if parts.is_empty() {
-            continue;
-        }
-        let column = take(&concat(&parts)?, &places, None)?;
-        let column = returned(&column, &graph.calls[*call].output)?;
-        chunk.add(graph.groups[group].table, Field::call(*call), column);
-    }
-    Ok(())
-}
-
-/// Makes the table of the rows that a group has judged at last.
-fn gather(graph: &Graph, group: GroupId, chunks: &mut [Chunk], judged: &[&Judged]) -> Fallible<()> {
-    let known = graph.tables.iter();
-    let table = known
-        .zip(0..)
-        .find(|(table, _)| table.source == Source::Delayed(group));
-    let Some((_, table)) = table else {
-        return Ok(());
-    };
-    let batches: Vec<RecordBatch> = judged.iter().map(|(rows, _)| rows.clone()).collect();
-    let order = pending::canonical(&batches, None);
-    let mut columns: Vec<ArrayRef> = pending::arranged(&batches, &order)?.columns().to_vec();
-    let mut fields = graph.groups[group].carried.clone();
-    let rows: Vec<(usize, usize)> = order
-        .iter()
-        .map(|(_, batch, row)| (*batch as usize, *row as usize))
-        .collect();
-    for (at, call) in graph.groups[group].calls.iter().enumerate() {
-        let parts: Vec<&dyn arrow::array::Array> = judged
-            .iter()
-            .filter_map(|(_, calls)| calls[at].as_ref())
-            .map(AsRef::as_ref)
-            .collect();
-        if parts.is_empty() {
-            continue;
-        }
-        let column = arrow::compute::interleave(&parts, &rows)?;
-        columns.push(returned(&column, &graph.calls[*call].output)?);
-        fields.push(Field::call(*call));
-    }
-    let schema = fields.iter().zip(&columns).map(|(field, column)| {
-        arrow::datatypes::Field::new(field.name(), column.data_type().clone(), true)
-    });
-    let schema = arrow::datatypes::Schema::new(schema.collect::<Vec<_>>());
-    let batch = RecordBatch::try_new(std::sync::Arc::new(schema), columns)?;
-    fill(chunks, table, &batch, &fields);
-    Ok(())
 }

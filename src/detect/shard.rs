@@ -4,7 +4,10 @@
 //! the number of threads nor the version of a library decides where state is. A shard is a
 //! synchronous state machine that owns all of its keys' windows and nothing else.
 
-use arrow::array::{Array, ArrayRef, AsArray, StringViewArray};
+use std::ops::Range;
+
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringViewArray, UInt32Array};
+use arrow::compute::{take, take_record_batch};
 use arrow::datatypes::DataType;
 use arrow::error::ArrowError;
 use arrow::row::{RowConverter, Rows, SortField};
@@ -70,7 +73,7 @@ impl Encoding {
         let bytes = match self {
             Self::Text => KeyBytes::Text(parts[0].as_string_view().clone()),
             Self::Rows(_) if parts.is_empty() => KeyBytes::None,
-            Self::Rows(converter) => KeyBytes::Rows(converter.convert_columns(parts)?),
+            Self::Rows(converter) => KeyBytes::Rows(converter.convert_columns(parts)?, Vec::new()),
         };
         let hashes = (0..rows).map(|row| hash(bytes.get(row))).collect();
         Ok(KeyColumn { bytes, hashes })
@@ -88,7 +91,8 @@ pub(super) struct KeyColumn {
 enum KeyBytes {
     None,
     Text(StringViewArray),
-    Rows(Rows),
+    /// And which of them each row has; all in their order if there are none.
+    Rows(Rows, Vec<u32>),
 }
 
 impl KeyBytes {
@@ -101,7 +105,10 @@ impl KeyBytes {
             Self::None => &[],
             Self::Text(texts) if texts.is_null(row) => Self::NULL,
             Self::Text(texts) => texts.value(row).as_bytes(),
-            Self::Rows(rows) => rows.row(row).data(),
+            Self::Rows(rows, places) => {
+                let row = places.get(row).map_or(row, |place| *place as usize);
+                rows.row(row).data()
+            }
         }
     }
 }
@@ -113,8 +120,11 @@ impl KeyColumn {
         (self.hashes[row], self.bytes.get(row))
     }
 
-    /// The rows by shard.
-    pub fn by_shard(&self) -> ByShard {
+    /// The rows by shard, and the keys in that order.
+    ///
+    /// # Errors
+    /// On a defect.
+    pub fn by_shard(self) -> Result<(ByShard, Self), ArrowError> {
         let mut starts = [0_u32; SHARDS + 1];
         for hash in &self.hashes {
             starts[shard_of(*hash) + 1] += 1;
@@ -129,30 +139,57 @@ impl KeyColumn {
             rows[*at as usize] = row;
             *at += 1;
         }
-        ByShard { rows, starts }
+        let hashes = rows.iter().map(|row: &u32| self.hashes[*row as usize]);
+        let hashes = hashes.collect();
+        let rows = UInt32Array::from(rows);
+        let bytes = match self.bytes {
+            KeyBytes::None => KeyBytes::None,
+            KeyBytes::Text(texts) => {
+                KeyBytes::Text(take(&texts, &rows, None)?.as_string_view().clone())
+            }
+            KeyBytes::Rows(keys, _) => KeyBytes::Rows(keys, rows.values().to_vec()),
+        };
+        Ok((ByShard { rows, starts }, Self { bytes, hashes }))
     }
 }
 
-/// The rows of a batch, those of one shard together, each shard's in their order.
+/// The rows of a batch parted by shard, each shard's in their order. Whatever shards read is put into
+/// this order first, once for all of them: each then reads on, and does not leap through the batch.
 #[derive(Debug)]
 pub(super) struct ByShard {
-    rows: Vec<u32>,
+    rows: UInt32Array,
     starts: [u32; SHARDS + 1],
 }
 
 impl ByShard {
-    /// Those of a shard.
-    pub fn rows(&self, shard: usize) -> &[u32] {
-        &self.rows[self.starts[shard] as usize..self.starts[shard + 1] as usize]
+    /// Where the rows of a shard stand among all of them.
+    pub fn range(&self, shard: usize) -> Range<usize> {
+        self.starts[shard] as usize..self.starts[shard + 1] as usize
     }
 
-    /// For each row where it stands among all of them.
-    pub fn places(&self) -> Vec<u32> {
+    /// The array in the order of shards.
+    ///
+    /// # Errors
+    /// When the array has fewer rows, which is a defect.
+    pub fn arranged(&self, array: &ArrayRef) -> Result<ArrayRef, ArrowError> {
+        take(array, &self.rows, None)
+    }
+
+    /// The batch in the order of shards.
+    ///
+    /// # Errors
+    /// When the batch has fewer rows, which is a defect.
+    pub fn arranged_batch(&self, batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
+        take_record_batch(batch, &self.rows)
+    }
+
+    /// For each row where it stands in the order of shards.
+    pub fn places(&self) -> UInt32Array {
         let mut places = vec![0; self.rows.len()];
-        for (place, row) in (0..).zip(&self.rows) {
+        for (place, row) in (0..).zip(self.rows.values()) {
             places[*row as usize] = place;
         }
-        places
+        places.into()
     }
 }
 

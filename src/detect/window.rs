@@ -16,6 +16,7 @@ mod step;
 mod value;
 
 use std::collections::VecDeque;
+use std::ops::Range;
 
 use arrow::array::{ArrayRef, RecordBatch};
 use arrow::compute::concat_batches;
@@ -29,16 +30,16 @@ pub(super) use self::slot::{Input, Stepping, from_bytes};
 use self::slot::{Sliding, Stored};
 pub(super) use self::value::{Values, returned};
 use super::graph::Graph;
+use super::shard::{ByShard, KeyColumn};
 use crate::event::order;
 
-/// What a batch of rows brings to a group; all shards read it.
+/// What a batch of rows brings to a group; all shards read it. Everything is in the order of shards.
 #[derive(Debug)]
 pub(super) struct Prepared {
-    /// Microseconds, ascending.
+    pub shards: ByShard,
+    /// Microseconds; ascending in each shard.
     pub times: Vec<i64>,
-    pub keys: super::shard::KeyColumn,
-    /// The rows of each shard, in their order.
-    pub shards: super::shard::ByShard,
+    pub keys: KeyColumn,
     /// For each call of the group what it reads.
     pub inputs: Vec<Input>,
     /// When the pane of each row is over, if there are panes; microseconds.
@@ -117,8 +118,8 @@ impl KeyedWindow {
         batch: &Prepared,
         shard: usize,
     ) -> datafusion::error::Result<()> {
-        let rows = batch.shards.rows(shard);
-        self.number(keys, batch, rows);
+        let rows = batch.shards.range(shard);
+        self.number(keys, batch, rows.clone());
         let bound = keys.bound();
         let first = self.held.log.end();
         let mut slides = false;
@@ -126,41 +127,39 @@ impl KeyedWindow {
             match slot {
                 Slot::Sliding(slot) => {
                     slot.grow(bound);
-                    slot.enter(input, rows);
+                    slot.enter(input, rows.clone());
                     slides = true;
                 }
                 Slot::Stepping(slot) => {
                     slot.grow(bound);
-                    slot.run(input, rows, &self.numbers)?;
+                    slot.run(input, rows.clone(), &self.numbers)?;
                 }
                 Slot::Recall(slot) => {
                     slot.grow(bound);
-                    slot.enter(input, &batch.times, rows, &self.numbers);
+                    slot.enter(input, &batch.times, rows.clone(), &self.numbers);
                 }
             }
         }
         if !slides {
             return Ok(());
         }
-        for (row, key) in rows.iter().zip(&self.numbers) {
-            self.held.log.push(batch.times[*row as usize], *key);
+        for (row, key) in rows.clone().zip(&self.numbers) {
+            self.held.log.push(batch.times[row], *key);
         }
         if self.wait == 0 {
             self.judge(first..self.held.log.end());
         } else if let Some(carried) = &batch.carried {
-            let rows: arrow::array::UInt32Array = rows.to_vec().into();
             // Texts of their own: these rows stay longer than the batch they came in.
-            let rows = arrow::compute::take_record_batch(carried, &rows)?;
+            let rows = carried.slice(rows.start, rows.len());
             self.carried.push_back(order::compacted(&rows)?);
         }
         Ok(())
     }
 
     /// Finds the numbers of the rows' keys, and holds those that are new to the group.
-    fn number(&mut self, keys: &mut Keys, batch: &Prepared, rows: &[u32]) {
+    fn number(&mut self, keys: &mut Keys, batch: &Prepared, rows: Range<usize>) {
         self.numbers.clear();
         for row in rows {
-            let row = *row as usize;
             let (hash, bytes) = batch.keys.get(row);
             let number = keys.enter(hash, bytes);
             if self.held.reasons.len() <= number as usize {
@@ -181,7 +180,7 @@ impl KeyedWindow {
         }
     }
 
-    fn judge(&mut self, rows: std::ops::Range<u64>) {
+    fn judge(&mut self, rows: Range<u64>) {
         for slot in &mut self.slots {
             if let Slot::Sliding(slot) = slot {
                 slot.run(&self.held.log, rows.clone());

@@ -126,6 +126,7 @@ impl<'a> Arguments<'a> {
     }
 
     /// A text; `None` if it is NULL.
+    #[inline]
     pub fn text(&self, argument: usize, row: usize) -> Option<&'a str> {
         match self.0[argument] {
             Values::Text(values) => values.is_valid(row).then(|| values.value(row)),
@@ -134,6 +135,7 @@ impl<'a> Arguments<'a> {
     }
 
     /// A whole number, or a time in microseconds; `None` if it is NULL.
+    #[inline]
     pub fn integer(&self, argument: usize, row: usize) -> Option<i64> {
         match self.0[argument] {
             Values::Integer(values) => values.is_valid(row).then(|| values.value(row)),
@@ -143,6 +145,7 @@ impl<'a> Arguments<'a> {
     }
 
     /// A number; `None` if it is NULL.
+    #[inline]
     pub fn float(&self, argument: usize, row: usize) -> Option<f64> {
         match self.0[argument] {
             Values::Float(values) => values.is_valid(row).then(|| values.value(row)),

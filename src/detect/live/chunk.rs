@@ -14,9 +14,9 @@ use datafusion::error::Result;
 
 use super::route::Routes;
 use crate::detect::graph::{
-    EVENTS, ExpressionId, Field, Filter, Function, Graph, GroupId, Source, TableId,
+    Call, EVENTS, ExpressionId, Field, Filter, Function, Graph, GroupId, Source, TableId,
 };
-use crate::detect::shard::Encoding;
+use crate::detect::shard::{ByShard, Encoding};
 use crate::detect::window::{Input, Prepared, Values};
 use crate::event::schema::Column;
 
@@ -249,29 +249,30 @@ impl Chunk {
         let parts: Vec<ArrayRef> = parts
             .map(|id| self.value(graph, table, *id, &users))
             .collect();
+        let (shards, keys) = encodings[group.space].keys(&parts, count)?.by_shard()?;
         let pane_ends = match space.pane {
             Some((at, length)) => {
-                let starts = cast(&parts[at], &Column::OrderTime.data_type())?;
+                let starts = cast(&shards.arranged(&parts[at])?, &Column::OrderTime.data_type())?;
                 let starts = starts.as_primitive::<TimestampMicrosecondType>();
                 starts.values().iter().map(|start| start + length).collect()
             }
             None => Vec::new(),
         };
-        let keys = encodings[group.space].keys(&parts, count)?;
         let times = self.column(table, Field::event(Column::OrderTime))?;
+        let times = shards.arranged(&times)?;
         let times = times.as_primitive::<TimestampMicrosecondType>();
         let mut inputs = Vec::with_capacity(group.calls.len());
         for call in &group.calls {
-            inputs.push(self.input(graph, table, &graph.calls[*call])?);
+            inputs.push(self.input(graph, table, &graph.calls[*call], &shards)?);
         }
         let carried = if group.carried.is_empty() {
             None
         } else {
-            Some(self.batch_of(table, &group.carried)?)
+            Some(shards.arranged_batch(&self.batch_of(table, &group.carried)?)?)
         };
         Ok(Some(Prepared {
             times: times.values().to_vec(),
-            shards: keys.by_shard(),
+            shards,
             keys,
             inputs,
             pane_ends,
@@ -283,12 +284,13 @@ impl Chunk {
         &mut self,
         graph: &Graph,
         table: TableId,
-        call: &crate::detect::graph::Call,
+        call: &Call,
+        shards: &ByShard,
     ) -> Result<Input> {
         let ids = call.arguments.iter();
         let mut arrays: Vec<ArrayRef> = ids
-            .map(|id| self.value(graph, table, *id, &call.users))
-            .collect();
+            .map(|id| Ok(shards.arranged(&self.value(graph, table, *id, &call.users))?))
+            .collect::<Result<_>>()?;
         let values = match (&call.function, arrays.first()) {
             (Function::Fold(_), _) | (_, None) => Values::None,
             (_, Some(first)) => Values::of(first, call.kind)?,
@@ -297,7 +299,10 @@ impl Chunk {
             Function::Lag {
                 default: Some(default),
                 ..
-            } => arrays.push(self.value(graph, table, *default, &call.users)),
+            } => {
+                let default = self.value(graph, table, *default, &call.users);
+                arrays.push(shards.arranged(&default)?);
+            }
             Function::Fold(_) => {}
             _ => arrays.clear(),
         }

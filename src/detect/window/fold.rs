@@ -1,5 +1,6 @@
 //! Keyed functions at work: the fold's state of each key.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, StringViewBuilder};
@@ -31,11 +32,11 @@ impl<F: Fold> Stepping for Folding<F> {
         }
     }
 
-    fn run(&mut self, input: &Input, rows: &[u32], keys: &[u32]) -> Result<()> {
+    fn run(&mut self, input: &Input, rows: Range<usize>, keys: &[u32]) -> Result<()> {
         let arguments = Arguments::of::<F>(&input.arrays)?;
-        for (row, key) in rows.iter().zip(keys) {
+        for (row, key) in rows.zip(keys) {
             let state = self.states[*key as usize].get_or_insert_default();
-            match F::step(state, &arguments, *row as usize) {
+            match F::step(state, &arguments, row) {
                 None => self.results.append_null(),
                 Some(found) => {
                     let json = serde_json::to_string(&found)

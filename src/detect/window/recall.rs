@@ -1,6 +1,7 @@
 //! The latest events of each key: what a finding names as the events that formed it.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
@@ -100,12 +101,12 @@ impl Recall {
     }
 
     /// Takes the ids of these rows, which came at `times`.
-    pub fn enter(&mut self, input: &Input, times: &[i64], rows: &[u32], keys: &[u32]) {
+    pub fn enter(&mut self, input: &Input, times: &[i64], rows: Range<usize>, keys: &[u32]) {
         let Values::Text(ids) = &input.values else {
             return;
         };
-        for (row, key) in rows.iter().zip(keys) {
-            let time = times[*row as usize];
+        for (row, key) in rows.zip(keys) {
+            let time = times[row];
             let events = &mut self.held.keys[*key as usize];
             // Of those before any time that is asked about only the latest are ever named.
             if events.len() >= 2 * MAX_EVENTS {
@@ -116,7 +117,7 @@ impl Recall {
                     events.drain(..spare);
                 }
             }
-            events.push_back((time, EventId::new(ids.value(*row as usize))));
+            events.push_back((time, EventId::new(ids.value(row))));
             self.held.coming.push_back((time, *key));
         }
     }

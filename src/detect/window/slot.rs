@@ -5,6 +5,7 @@ use std::fmt::Debug;
 use std::ops::Range;
 
 use arrow::array::ArrayRef;
+use datafusion::error::Result;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -23,7 +24,7 @@ pub(crate) struct Input {
 }
 
 /// Bytes of a snapshot, and what may be wrong with them.
-pub(crate) type Stored<T> = Result<T, postcard::Error>;
+pub(crate) type Stored<T> = std::result::Result<T, postcard::Error>;
 
 /// A call over a frame of time: rows enter with the log, and leave as time goes on.
 pub(crate) trait Sliding: Debug + Send + Sync {
@@ -31,7 +32,7 @@ pub(crate) trait Sliding: Debug + Send + Sync {
     fn grow(&mut self, keys: usize);
 
     /// Keeps the values of these rows, which were just appended to the log.
-    fn enter(&mut self, input: &Input, rows: &[u32]);
+    fn enter(&mut self, input: &Input, rows: Range<usize>);
 
     /// Computes the results of these rows of the log.
     fn run(&mut self, log: &Log, rows: Range<u64>);
@@ -65,7 +66,7 @@ pub(crate) trait Stepping: Debug + Send + Sync {
     ///
     /// # Errors
     /// When the input is not what the call reads.
-    fn run(&mut self, input: &Input, rows: &[u32], keys: &[u32]) -> datafusion::error::Result<()>;
+    fn run(&mut self, input: &Input, rows: Range<usize>, keys: &[u32]) -> Result<()>;
 
     fn forget(&mut self, key: u32);
 
@@ -167,15 +168,12 @@ impl<A: Accumulate> Sliding for Frame<A> {
         }
     }
 
-    fn enter(&mut self, input: &Input, rows: &[u32]) {
+    fn enter(&mut self, input: &Input, rows: Range<usize>) {
         if !self.has_values {
             return;
         }
         let Held { values, texts, .. } = &mut self.held;
-        values.extend(
-            rows.iter()
-                .map(|row| input.values.keep(*row as usize, texts)),
-        );
+        values.extend(rows.map(|row| input.values.keep(row, texts)));
     }
 
     fn run(&mut self, log: &Log, rows: Range<u64>) {
@@ -288,15 +286,15 @@ impl<A: Accumulate> Stepping for Rows<A> {
         }
     }
 
-    fn run(&mut self, input: &Input, rows: &[u32], keys: &[u32]) -> datafusion::error::Result<()> {
+    fn run(&mut self, input: &Input, rows: Range<usize>, keys: &[u32]) -> Result<()> {
         let texts = &mut self.held.texts;
-        for (row, key) in rows.iter().zip(keys) {
+        for (row, key) in rows.zip(keys) {
             let latest = &mut self.held.keys[*key as usize];
             let at = latest.rows;
             latest.rows += 1;
             latest
                 .values
-                .push_back(input.values.keep(*row as usize, texts));
+                .push_back(input.values.keep(row, texts));
             match self.start {
                 None => {
                     if latest.values.len() > self.end

@@ -1,10 +1,12 @@
 //! `row_number` and `lag`: what came before, row by row.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 
 use arrow::array::ArrayRef;
 use arrow::compute::cast;
 use arrow::datatypes::DataType;
+use datafusion::error::Result;
 use serde::{Deserialize, Serialize};
 
 use super::slot::{Input, Stepping, Stored, from_bytes};
@@ -34,7 +36,7 @@ impl Stepping for RowNumber {
         }
     }
 
-    fn run(&mut self, _: &Input, _: &[u32], keys: &[u32]) -> datafusion::error::Result<()> {
+    fn run(&mut self, _: &Input, _: Range<usize>, keys: &[u32]) -> Result<()> {
         let texts = Texts::default();
         for key in keys {
             let rows = &mut self.rows[*key as usize];
@@ -147,25 +149,25 @@ impl Stepping for Lag {
         }
     }
 
-    fn run(&mut self, input: &Input, rows: &[u32], keys: &[u32]) -> datafusion::error::Result<()> {
+    fn run(&mut self, input: &Input, rows: Range<usize>, keys: &[u32]) -> Result<()> {
         let texts = &mut self.held.texts;
         let default = match input.arrays.get(1) {
             Some(array) => Values::of(&cast(array, &self.output)?, self.kind)?,
             None => Values::None,
         };
         let has_default = !matches!(default, Values::None);
-        for (row, key) in rows.iter().zip(keys) {
+        for (row, key) in rows.zip(keys) {
             let past = &mut self.held.keys[*key as usize];
             match past.get(self.offset) {
                 Some(value) => self.results.push(value, texts),
                 None if has_default => {
-                    let value = default.keep(*row as usize, texts);
+                    let value = default.keep(row, texts);
                     self.results.push(value, texts);
                     texts.release(value);
                 }
                 None => self.results.push(Kept::Null, texts),
             }
-            let value = input.values.keep(*row as usize, texts);
+            let value = input.values.keep(row, texts);
             if !(self.ignore_nulls && value.is_null()) {
                 let gone = past.push(value, self.offset);
                 texts.release(gone);
