@@ -65,8 +65,14 @@ pub fn run(asked: &Asked) -> Result<(), Box<dyn Error>> {
             "four rules, all columns built",
             Box::new(|| live(&four, ColumnSet::all())),
         ),
-        ("stream and engine, four rules", Box::new(|| engine(&planner, &files, &four))),
-        ("stream and engine, 42 rules", Box::new(|| engine(&planner, &files, &many))),
+        (
+            "stream and engine, four rules",
+            Box::new(|| engine(&planner, &files, &four)),
+        ),
+        (
+            "stream and engine, 42 rules",
+            Box::new(|| engine(&planner, &files, &many)),
+        ),
         ("42 rules", Box::new(|| live(&many, none))),
         (
             "four rules, on history",

@@ -81,7 +81,7 @@ impl Live {
             .collect::<Result<Vec<_>, _>>()
             .map_err(|error| (0, Error::Refused(error.to_string())))?;
         let columns = graph.columns().union(ordering());
-        let programs: Vec<Program> = programs.iter().map(|p| Program::clone(p)).collect();
+        let programs: Vec<Program> = programs.iter().copied().cloned().collect();
         Ok(Self {
             fingerprint: snapshot::fingerprint(&graph, &programs),
             router: Router::new(&graph),

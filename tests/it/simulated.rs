@@ -111,3 +111,27 @@ fn equal_arguments_give_equal_files() {
         assert!(read("a") == read("b"), "{file}");
     }
 }
+
+#[test]
+fn thirty_days_are_judged_alike_live_and_on_history() {
+    let folder = Folder::with(&[]);
+    let out = folder.path("org");
+    let plan = [
+        "--users", "60", "--days", "30", "--seed", "11", "--out", &out,
+    ];
+    let ran = gridwatch(&[&["generate"], &plan[..]].concat(), b"");
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    let (events, networks) = (
+        folder.path("org/events.ndjson"),
+        folder.path("org/networks.csv"),
+    );
+    let detect = |execution: &str| {
+        let arguments = ["--networks", &networks, "--execution", execution, &events];
+        let ran = gridwatch(&[&["detect"], &arguments[..]].concat(), b"");
+        assert_eq!(ran.code, Some(0), "{}", ran.err);
+        ran.out
+    };
+    let (live, history) = (detect("live"), detect("history"));
+    assert!(live.lines().count() > 20);
+    assert_eq!(live, history);
+}

@@ -3,6 +3,8 @@
 //! The plan is walked from the table `events` upwards. What is known of each node is its table, and
 //! for each of its columns the expression over fields that gives it.
 
+use std::sync::Arc;
+
 use datafusion::common::Column as Name;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{DFSchema, DFSchemaRef, ScalarValue};
@@ -157,13 +159,13 @@ impl Graph {
                 Ok(Relation {
                     table: EVENTS,
                     columns: columns.collect(),
-                    schema: scan.projected_schema.clone(),
+                    schema: Arc::clone(&scan.projected_schema),
                     wait: 0,
                 })
             }
             LogicalPlan::SubqueryAlias(alias) => {
                 let mut relation = self.relation(planner, &alias.input)?;
-                relation.schema = alias.schema.clone();
+                relation.schema = Arc::clone(&alias.schema);
                 Ok(relation)
             }
             LogicalPlan::Projection(projection) => {
@@ -172,7 +174,7 @@ impl Graph {
                 Ok(Relation {
                     table: input.table,
                     columns: columns.collect::<Result<_, _>>()?,
-                    schema: projection.schema.clone(),
+                    schema: Arc::clone(&projection.schema),
                     wait: input.wait,
                 })
             }
@@ -307,7 +309,7 @@ impl Graph {
             let level = self.groups[group].level + 1;
             input.table = self.table(Source::Delayed(group), level);
         }
-        input.schema = schema.clone();
+        input.schema = Arc::clone(schema);
         input.wait += wait;
         Ok(input)
     }

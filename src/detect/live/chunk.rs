@@ -252,7 +252,10 @@ impl Chunk {
         let (shards, keys) = encodings[group.space].keys(&parts, count)?.by_shard()?;
         let pane_ends = match space.pane {
             Some((at, length)) => {
-                let starts = cast(&shards.arranged(&parts[at])?, &Column::OrderTime.data_type())?;
+                let starts = cast(
+                    &shards.arranged(&parts[at])?,
+                    &Column::OrderTime.data_type(),
+                )?;
                 let starts = starts.as_primitive::<TimestampMicrosecondType>();
                 starts.values().iter().map(|start| start + length).collect()
             }

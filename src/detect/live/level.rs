@@ -95,7 +95,9 @@ impl<'a> Level<'a> {
             .enumerate()
             .try_for_each(|(at, (chunk, prepared))| self.scatter(at, chunk, prepared, &worked))?;
         for (at, group) in self.groups.iter().enumerate() {
-            let judged = worked.iter().filter_map(|worked| worked.judged[at].as_ref());
+            let judged = worked
+                .iter()
+                .filter_map(|worked| worked.judged[at].as_ref());
             let judged: Vec<&Judged> = judged.collect();
             if !judged.is_empty() {
                 self.gather(*group, chunks, &judged)?;
@@ -180,7 +182,9 @@ impl<'a> Level<'a> {
         let order = pending::canonical(&batches, None);
         let mut columns: Vec<ArrayRef> = pending::arranged(&batches, &order)?.columns().to_vec();
         let mut fields = group.carried.clone();
-        let rows = order.iter().map(|(_, batch, row)| (*batch as usize, *row as usize));
+        let rows = order
+            .iter()
+            .map(|(_, batch, row)| (*batch as usize, *row as usize));
         let rows: Vec<(usize, usize)> = rows.collect();
         for (call, id) in group.calls.iter().enumerate() {
             let parts = parts(judged.iter().map(|(_, results)| results), call);
@@ -191,11 +195,17 @@ impl<'a> Level<'a> {
             columns.push(returned(&column, &self.graph.calls[*id].output)?);
             fields.push(Field::call(*id));
         }
-        let schema = fields.iter().zip(&columns).map(|(field, column)| {
-            ArrowField::new(field.name(), column.data_type().clone(), true)
-        });
+        let schema = fields
+            .iter()
+            .zip(&columns)
+            .map(|(field, column)| ArrowField::new(field.name(), column.data_type().clone(), true));
         let schema = Arc::new(Schema::new(schema.collect::<Vec<_>>()));
-        fill(chunks, table, &RecordBatch::try_new(schema, columns)?, &fields);
+        fill(
+            chunks,
+            table,
+            &RecordBatch::try_new(schema, columns)?,
+            &fields,
+        );
         Ok(())
     }
 }

@@ -121,7 +121,7 @@ pub(crate) struct Distinct {
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Multiset {
     Few(Vec<(Kept, u32)>),
-    Many(Box<HashMap<u64, (Kept, u32), FixedState>>),
+    Many(HashMap<u64, (Kept, u32), FixedState>),
 }
 
 impl Default for Multiset {
@@ -150,7 +150,7 @@ impl Multiset {
             }
             let known = list.drain(..);
             let known = known.map(|(known, rows)| (known.bits(), (known, rows)));
-            *self = Self::Many(Box::new(known.collect()));
+            *self = Self::Many(known.collect());
         }
         let Self::Many(many) = self else {
             return false;

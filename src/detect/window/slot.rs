@@ -292,9 +292,7 @@ impl<A: Accumulate> Stepping for Rows<A> {
             let latest = &mut self.held.keys[*key as usize];
             let at = latest.rows;
             latest.rows += 1;
-            latest
-                .values
-                .push_back(input.values.keep(row, texts));
+            latest.values.push_back(input.values.keep(row, texts));
             match self.start {
                 None => {
                     if latest.values.len() > self.end

@@ -115,15 +115,15 @@ impl Stream {
         let mut watermark = i64::MIN;
         for (at, (arrival, number, time)) in coming.into_iter().enumerate() {
             let dice = self.dice[at % self.dice.len()].wrapping_add((at as u8).wrapping_mul(37));
-            if dice % 3 == 0 && !batch.is_empty() {
+            if dice.is_multiple_of(3) && !batch.is_empty() {
                 steps.push(Step::Push(std::mem::take(&mut batch)));
             }
-            if dice % 7 == 0 {
+            if dice.is_multiple_of(7) {
                 steps.push(Step::Push(std::mem::take(&mut batch)));
                 // As a source would have it: a little behind what comes.
                 watermark = watermark.max((arrival - i64::from(dice % 4)) * SECOND);
                 steps.push(Step::Advance(watermark));
-                if dice % 4 == 0 {
+                if dice.is_multiple_of(4) {
                     steps.push(Step::SaveAndRestore);
                 }
             }
