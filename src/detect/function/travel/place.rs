@@ -65,6 +65,10 @@ impl<'a> Position<'a> {
         })
     }
 
+    fn texts(&self) -> [Option<&'a str>; 4] {
+        [self.ip, self.network_kind, self.country, self.city]
+    }
+
     /// Whether traffic comes this way without its person: offices' exits and relays.
     pub fn is_detour(&self) -> bool {
         self.is_relay() || self.network_kind == Some("corporate")
@@ -126,65 +130,82 @@ struct Kept {
     radius_km: f64,
     time: i64,
     event_id: String,
-    ip: Option<Box<str>>,
-    network_kind: Option<Box<str>>,
-    country: Option<Box<str>>,
-    city: Option<Box<str>>,
+    texts: Texts,
+}
+
+/// Address, kind of network, country and city in one piece of memory.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Texts {
+    all: Box<str>,
+    /// Where each ends, and whether it is there at all.
+    ends: [(u32, bool); 4],
+}
+
+impl Texts {
+    fn new(texts: [Option<&str>; 4]) -> Self {
+        let mut all = String::with_capacity(texts.iter().flatten().map(|text| text.len()).sum());
+        let ends = texts.map(|text| {
+            all.push_str(text.unwrap_or_default());
+            (all.len() as u32, text.is_some())
+        });
+        Self {
+            all: all.into(),
+            ends,
+        }
+    }
+
+    fn get(&self) -> [Option<&str>; 4] {
+        let mut start = 0;
+        self.ends.map(|(end, is_there)| {
+            let text = &self.all[start..end as usize];
+            start = end as usize;
+            is_there.then_some(text)
+        })
+    }
 }
 
 impl Kept {
     fn new(here: &Position<'_>) -> Self {
-        let text = |text: Option<&str>| text.map(Box::from);
         Self {
             place: here.place,
             point: here.point,
             radius_km: here.radius_km,
             time: here.time,
             event_id: here.event_id.to_owned(),
-            ip: text(here.ip),
-            network_kind: text(here.network_kind),
-            country: text(here.country),
-            city: text(here.city),
+            texts: Texts::new(here.texts()),
         }
     }
 
     /// Becomes the position; what stays as it is, is not written anew.
     fn set(&mut self, here: &Position<'_>) {
-        let text = |kept: &mut Option<Box<str>>, new: Option<&str>| {
-            if kept.as_deref() != new {
-                *kept = new.map(Box::from);
-            }
-        };
+        if self.texts.get() != here.texts() {
+            self.texts = Texts::new(here.texts());
+        }
         self.place = here.place;
         self.point = here.point;
         self.radius_km = here.radius_km;
         self.time = here.time;
         self.event_id.clear();
         self.event_id.push_str(here.event_id);
-        text(&mut self.ip, here.ip);
-        text(&mut self.network_kind, here.network_kind);
-        text(&mut self.country, here.country);
-        text(&mut self.city, here.city);
     }
 
     fn position(&self) -> Position<'_> {
+        let [ip, network_kind, country, city] = self.texts.get();
         Position {
             place: self.place,
             point: self.point,
             radius_km: self.radius_km,
             time: self.time,
             event_id: &self.event_id,
-            ip: self.ip.as_deref(),
-            network_kind: self.network_kind.as_deref(),
-            country: self.country.as_deref(),
-            city: self.city.as_deref(),
+            ip,
+            network_kind,
+            country,
+            city,
         }
     }
 
     fn bytes(&self) -> usize {
-        let texts = [&self.ip, &self.network_kind, &self.country, &self.city];
-        let texts = texts.into_iter().flatten().map(|text| text.len());
-        size_of::<Self>() + self.event_id.capacity() + texts.sum::<usize>()
+        size_of::<Self>() + self.event_id.capacity() + self.texts.all.len()
     }
 }
 
@@ -256,6 +277,7 @@ impl Known {
             return;
         }
         drop_oldest(&mut self.0, MOST_KNOWN, |seen| seen.last);
+        self.0.reserve_exact(1);
         self.0.push(Seen {
             place,
             first: time,
@@ -274,13 +296,13 @@ pub(super) struct Begun {
 
 /// The person's sessions, each with its beginning and when it was used last.
 #[derive(Debug, Default, Serialize, Deserialize)]
-pub(super) struct Sessions(Vec<(String, Begun, i64)>);
+pub(super) struct Sessions(Vec<(Box<str>, Begun, i64)>);
 
 impl Sessions {
     /// About how much memory it takes.
     pub fn bytes(&self) -> usize {
-        let texts: usize = self.0.iter().map(|(id, ..)| id.capacity()).sum();
-        texts + self.0.capacity() * size_of::<(String, Begun, i64)>()
+        let texts: usize = self.0.iter().map(|(id, ..)| id.len()).sum();
+        texts + self.0.capacity() * size_of::<(Box<str>, Begun, i64)>()
     }
 
     /// The beginning of the session that is used here and now; it is now if the session is not
@@ -293,12 +315,13 @@ impl Sessions {
         if id == here.event_id {
             return now;
         }
-        if let Some((_, begun, last)) = self.0.iter_mut().find(|(known, ..)| known == id) {
+        if let Some((_, begun, last)) = self.0.iter_mut().find(|(known, ..)| **known == *id) {
             *last = here.time;
             return *begun;
         }
         drop_oldest(&mut self.0, MOST_SESSIONS, |(.., last)| *last);
-        self.0.push((id.to_owned(), now, here.time));
+        self.0.reserve_exact(1);
+        self.0.push((id.into(), now, here.time));
         now
     }
 }
