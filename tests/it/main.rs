@@ -4,6 +4,7 @@
 mod detect;
 mod home;
 mod invariance;
+mod live;
 mod one_answer;
 mod rules;
 mod simulated;

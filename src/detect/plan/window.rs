@@ -3,9 +3,7 @@
 use arrow::datatypes::IntervalMonthDayNano;
 use datafusion::common::ScalarValue;
 use datafusion::logical_expr::expr::{Sort, WindowFunction};
-use datafusion::logical_expr::{
-    Expr, WindowFrame, WindowFrameBound, WindowFrameUnits, WindowFunctionDefinition,
-};
+use datafusion::logical_expr::{Expr, WindowFrame, WindowFrameBound, WindowFrameUnits};
 
 use super::column;
 
@@ -33,12 +31,6 @@ pub(super) fn offence(window: &WindowFunction) -> Option<String> {
     if columns.first() != Some(&Some(column::ORDER_TIME)) {
         return Some(format!(
             "`{name}` without an order: write OVER (… ORDER BY order_time …)"
-        ));
-    }
-    if params.filter.is_some() && matches!(window.fun, WindowFunctionDefinition::WindowUDF(_)) {
-        return Some(format!(
-            "`{name}` with FILTER: write {name}(CASE WHEN … THEN … END), with IGNORE NULLS where \
-             others are to be passed over"
         ));
     }
     let frame = &params.window_frame;
