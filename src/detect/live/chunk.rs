@@ -316,18 +316,9 @@ impl Chunk {
     fn batch_of(&mut self, table: TableId, fields: &[Field]) -> Result<RecordBatch> {
         let columns = fields.iter().map(|field| {
             let column = self.column(table, *field)?;
-            let name = field.name();
-            Ok((
-                arrow::datatypes::Field::new(name, column.data_type().clone(), true),
-                column,
-            ))
+            Ok((field.name(), column))
         });
-        let (fields, columns): (Vec<_>, Vec<_>) =
-            columns.collect::<Result<Vec<_>>>()?.into_iter().unzip();
-        Ok(RecordBatch::try_new(
-            Arc::new(Schema::new(fields)),
-            columns,
-        )?)
+        batch(columns.collect::<Result<_>>()?)
     }
 
     /// Values of expressions for the rows of a table, by name.
@@ -342,16 +333,21 @@ impl Chunk {
     ) -> Result<RecordBatch> {
         let columns = columns.iter().map(|(name, id)| {
             let column = self.evaluate(graph, table, *id)?;
-            let field = arrow::datatypes::Field::new(name, column.data_type().clone(), true);
-            Ok((field, column))
+            Ok((name.clone(), column))
         });
-        let (fields, columns): (Vec<_>, Vec<_>) =
-            columns.collect::<Result<Vec<_>>>()?.into_iter().unzip();
-        Ok(RecordBatch::try_new(
-            Arc::new(Schema::new(fields)),
-            columns,
-        )?)
+        batch(columns.collect::<Result<_>>()?)
     }
+}
+
+/// The columns as a batch; there is at least one.
+fn batch(columns: Vec<(String, ArrayRef)>) -> Result<RecordBatch> {
+    let (names, columns): (Vec<String>, Vec<ArrayRef>) = columns.into_iter().unzip();
+    let fields = names
+        .iter()
+        .zip(&columns)
+        .map(|(name, column)| arrow::datatypes::Field::new(name, column.data_type().clone(), true));
+    let schema = Schema::new(fields.collect::<Vec<_>>());
+    Ok(RecordBatch::try_new(Arc::new(schema), columns)?)
 }
 
 /// Where a condition holds: NULL is not true.
