@@ -27,7 +27,7 @@ const PARTITIONS: &[&str] = &[
     "PARTITION BY actor_id, date_bin(INTERVAL '1 hour', order_time)",
     "PARTITION BY date_bin(INTERVAL '5 minutes', order_time), ip",
     "PARTITION BY actor_id, date_trunc('day', order_time)",
-    "PARTITION BY actor_id, CAST(date_bin(INTERVAL '1 hour', order_time) AS DATE)",
+    "PARTITION BY actor_id, CAST(date_bin(INTERVAL '2 hours', order_time) AS DATE)",
     "",
 ];
 const PANES: &[&str] = &[
