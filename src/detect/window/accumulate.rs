@@ -233,33 +233,58 @@ impl Accumulate for Distinct {
     }
 }
 
-/// `min` and `max`: the candidates, each better than all that came after it.
+/// `min`, `max` and `first_value`: the values that may come to be the result, the present one first.
 #[derive(Debug)]
-pub(crate) struct Extreme {
-    pub is_max: bool,
+pub(crate) struct Candidates {
+    pub wanted: Wanted,
     /// Whether rows leave the frame; if not, one candidate is enough.
     pub slides: bool,
 }
 
-impl Accumulate for Extreme {
+/// Which value of a frame is wanted.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Wanted {
+    Min,
+    Max,
+    First { ignore_nulls: bool },
+}
+
+impl Wanted {
+    /// Whether the value counts at all.
+    fn counts(self, value: Kept) -> bool {
+        let ignores_nulls = !matches!(
+            self,
+            Self::First {
+                ignore_nulls: false
+            }
+        );
+        !(ignores_nulls && value.is_null())
+    }
+
+    /// Whether a value is never the result once another came after it.
+    fn is_beaten(self, held: Kept, by: Kept, texts: &Texts) -> bool {
+        // Of equal ones the later stays longer.
+        match self {
+            Self::Min => texts.compare(held, by) != Ordering::Less,
+            Self::Max => texts.compare(held, by) != Ordering::Greater,
+            Self::First { .. } => false,
+        }
+    }
+}
+
+impl Accumulate for Candidates {
     type State = VecDeque<(u64, Kept)>;
 
     fn add(&self, state: &mut Self::State, value: Kept, at: u64, texts: &mut Texts) {
-        if value.is_null() {
+        if !self.wanted.counts(value) {
             return;
         }
-        while let Some((_, held)) = state.back() {
-            let is_beaten = match texts.compare(*held, value) {
-                Ordering::Less => self.is_max,
-                Ordering::Greater => !self.is_max,
-                // Of equal ones the later stays longer.
-                Ordering::Equal => true,
-            };
-            if !is_beaten {
+        while let Some((at, held)) = state.pop_back() {
+            if !self.wanted.is_beaten(held, value, texts) {
+                state.push_back((at, held));
                 break;
             }
-            let beaten = state.pop_back();
-            if let Some((_, held)) = beaten.filter(|_| !self.slides) {
+            if !self.slides {
                 texts.release(held);
             }
         }
@@ -271,60 +296,13 @@ impl Accumulate for Extreme {
     }
 
     fn retract(&self, state: &mut Self::State, _: Kept, at: u64) {
-        leave(state, at);
-    }
-
-    fn result(&self, state: &Self::State) -> Kept {
-        first(state)
-    }
-
-    fn release(&self, state: &mut Self::State, texts: &mut Texts) {
-        if !self.slides {
-            state.drain(..).for_each(|(_, value)| texts.release(value));
+        if state.front().is_some_and(|(first, _)| *first == at) {
+            state.pop_front();
         }
     }
 
-    fn bytes(&self, state: &Self::State) -> usize {
-        state.capacity() * size_of::<(u64, Kept)>()
-    }
-}
-
-/// Drops the oldest value if it is that of the row which leaves.
-fn leave(state: &mut VecDeque<(u64, Kept)>, at: u64) {
-    if state.front().is_some_and(|(first, _)| *first == at) {
-        state.pop_front();
-    }
-}
-
-fn first(state: &VecDeque<(u64, Kept)>) -> Kept {
-    state.front().map_or(Kept::Null, |(_, value)| *value)
-}
-
-/// `first_value`: the rows of the frame, or only the first where none leaves it.
-#[derive(Debug)]
-pub(crate) struct First {
-    pub ignore_nulls: bool,
-    pub slides: bool,
-}
-
-impl Accumulate for First {
-    type State = VecDeque<(u64, Kept)>;
-
-    fn add(&self, state: &mut Self::State, value: Kept, at: u64, texts: &mut Texts) {
-        let counts = !(self.ignore_nulls && value.is_null());
-        if counts && (self.slides || state.is_empty()) {
-            state.push_back((at, value));
-        } else if !self.slides {
-            texts.release(value);
-        }
-    }
-
-    fn retract(&self, state: &mut Self::State, _: Kept, at: u64) {
-        leave(state, at);
-    }
-
     fn result(&self, state: &Self::State) -> Kept {
-        first(state)
+        state.front().map_or(Kept::Null, |(_, value)| *value)
     }
 
     fn release(&self, state: &mut Self::State, texts: &mut Texts) {

@@ -1,7 +1,7 @@
 //! Which state a call needs.
 
 use super::Slot;
-use super::accumulate::{Accumulate, Count, Distinct, Extreme, First, Last, Truth};
+use super::accumulate::{Accumulate, Candidates, Count, Distinct, Last, Truth, Wanted};
 use super::recall::Recall;
 use super::slot;
 use super::step::{Lag, RowNumber};
@@ -22,20 +22,11 @@ pub(super) fn slot(call: &Call) -> Slot {
         Function::Moment(moment) => framed(call, *moment, Kind::Float),
         Function::Every => framed(call, Truth { every: true }, Kind::Integer),
         Function::Any => framed(call, Truth { every: false }, Kind::Integer),
-        Function::Min | Function::Max => {
-            let is_max = call.function == Function::Max;
-            framed(call, Extreme { is_max, slides }, call.kind)
-        }
+        Function::Min => candidates(call, Wanted::Min, slides),
+        Function::Max => candidates(call, Wanted::Max, slides),
         Function::First { ignore_nulls } => {
             let ignore_nulls = *ignore_nulls;
-            framed(
-                call,
-                First {
-                    ignore_nulls,
-                    slides,
-                },
-                call.kind,
-            )
+            candidates(call, Wanted::First { ignore_nulls }, slides)
         }
         Function::Last { ignore_nulls } => {
             let ignore_nulls = *ignore_nulls;
@@ -73,6 +64,10 @@ pub(super) fn slot(call: &Call) -> Slot {
             Slot::Recall(Recall::new(span, *wait))
         }
     }
+}
+
+fn candidates(call: &Call, wanted: Wanted, slides: bool) -> Slot {
+    framed(call, Candidates { wanted, slides }, call.kind)
 }
 
 fn framed<A: Accumulate>(call: &Call, how: A, output: Kind) -> Slot {

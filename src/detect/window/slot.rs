@@ -96,7 +96,7 @@ pub(crate) struct Frame<A: Accumulate> {
 struct Held<S> {
     states: Vec<S>,
     texts: Texts,
-    /// The values of the log's rows.
+    /// The values of the log's rows; none where every row counts as it is.
     values: VecDeque<Kept>,
     /// The row whose value comes first.
     base: u64,
@@ -131,12 +131,11 @@ impl<A: Accumulate> Frame<A> {
         let last = time.saturating_add(self.end);
         while held.added < log.end() && log.time(held.added) <= last {
             let at = held.added;
-            let value = if !self.has_values {
-                Kept::Integer(1)
-            } else if self.start.is_some() {
-                held.values[(at - held.base) as usize]
-            } else {
-                std::mem::take(&mut held.values[(at - held.base) as usize])
+            let value = match held.values.get_mut((at - held.base) as usize) {
+                // The state holds it from now on.
+                Some(value) if self.start.is_none() => std::mem::take(value),
+                Some(value) => *value,
+                None => Kept::Integer(1),
             };
             let state = &mut held.states[log.key(at) as usize];
             self.how.add(state, value, at, &mut held.texts);
@@ -149,11 +148,8 @@ impl<A: Accumulate> Frame<A> {
         let first = time.saturating_add(start);
         while held.left < held.added && log.time(held.left) < first {
             let at = held.left;
-            let value = if self.has_values {
-                held.values[(at - held.base) as usize]
-            } else {
-                Kept::Integer(1)
-            };
+            let value = held.values.get((at - held.base) as usize);
+            let value = value.copied().unwrap_or(Kept::Integer(1));
             let state = &mut held.states[log.key(at) as usize];
             self.how.retract(state, value, at);
             held.left += 1;
