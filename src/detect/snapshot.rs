@@ -23,7 +23,7 @@ use super::{Error, Program};
 const MAGIC: &[u8; 16] = b"gridwatch shard\n";
 
 /// The version of the format; it changes with every change of what a state holds.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// Bytes before the body.
 const HEAD: usize = 16 + 4 + 32 + 4 + 8 + 8;

@@ -8,8 +8,10 @@
 mod accumulate;
 mod build;
 mod fold;
-mod keys;
+mod id;
 mod log;
+mod members;
+mod numbered;
 mod recall;
 mod slot;
 mod step;
@@ -23,12 +25,13 @@ use arrow::compute::concat_batches;
 use serde::{Deserialize, Serialize};
 
 pub(super) use self::fold::Folding;
-pub(super) use self::keys::Keys;
 use self::log::Log;
+use self::members::Members;
+pub(super) use self::numbered::Numbered as Keys;
 use self::recall::Recall;
 pub(super) use self::slot::{Input, Stepping, from_bytes};
 use self::slot::{Sliding, Stored};
-pub(super) use self::value::{Values, returned};
+pub(super) use self::value::{Texts, Values, returned};
 use super::graph::Graph;
 use super::shard::{ByShard, KeyColumn};
 use crate::event::order;
@@ -58,13 +61,13 @@ pub(super) struct KeyedWindow {
     /// Whether a key's state stays when its rows are gone.
     is_lasting: bool,
     has_panes: bool,
-    /// In how many places a row is kept, each of which lets go of it by itself.
-    keepers: u32,
+    /// Whether rows stand in the log.
+    keeps_rows: bool,
     slots: Vec<Slot>,
     held: Held,
     carried: VecDeque<RecordBatch>,
-    /// Scratch: the numbers of the keys of the rows at hand.
-    numbers: Vec<u32>,
+    /// Scratch: the members that the rows at hand belong to.
+    rows: Vec<u32>,
 }
 
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -72,9 +75,8 @@ struct Held {
     log: Log,
     /// The first row of the log that has no results yet.
     judged: u64,
-    /// By the number of a key: how many of its rows are kept, and one more while its state lasts.
-    reasons: Vec<u32>,
-    /// When panes are over, and the keys that hold them.
+    members: Members,
+    /// When panes are over, and the members that hold them.
     panes: VecDeque<(i64, u32)>,
 }
 
@@ -93,18 +95,17 @@ impl KeyedWindow {
         let behind = graph.behind(group.table);
         let calls = group.calls.iter().map(|call| &graph.calls[*call]);
         let slots: Vec<Slot> = calls.clone().map(build::slot).collect();
-        let is_recall = |slot: &&Slot| matches!(slot, Slot::Recall(_));
-        let slides = slots.iter().any(|slot| matches!(slot, Slot::Sliding(_)));
+        let is_stepping = |slot: &Slot| matches!(slot, Slot::Stepping(_));
         Self {
             behind,
             wait: group.wait,
             is_lasting: calls.clone().any(build::is_lasting),
             has_panes: graph.spaces[group.space].pane.is_some(),
-            keepers: u32::from(slides) + slots.iter().filter(is_recall).count() as u32,
+            keeps_rows: !slots.iter().all(is_stepping),
             slots,
             held: Held::default(),
             carried: VecDeque::new(),
-            numbers: Vec::new(),
+            rows: Vec::new(),
         }
     }
 
@@ -119,32 +120,27 @@ impl KeyedWindow {
         shard: usize,
     ) -> datafusion::error::Result<()> {
         let rows = batch.shards.range(shard);
-        self.number(keys, batch, rows.clone());
-        let bound = keys.bound();
+        self.enter(keys, batch, rows.clone());
+        let bound = self.held.members.bound();
         let first = self.held.log.end();
-        let mut slides = false;
         for (slot, input) in self.slots.iter_mut().zip(&batch.inputs) {
             match slot {
                 Slot::Sliding(slot) => {
                     slot.grow(bound);
                     slot.enter(input, rows.clone());
-                    slides = true;
                 }
                 Slot::Stepping(slot) => {
                     slot.grow(bound);
-                    slot.run(input, rows.clone(), &self.numbers)?;
+                    slot.run(input, rows.clone(), &self.rows)?;
                 }
-                Slot::Recall(slot) => {
-                    slot.grow(bound);
-                    slot.enter(input, &batch.times, rows.clone(), &self.numbers);
-                }
+                Slot::Recall(slot) => slot.enter(input, rows.clone()),
             }
         }
-        if !slides {
+        if !self.keeps_rows {
             return Ok(());
         }
-        for (row, key) in rows.clone().zip(&self.numbers) {
-            self.held.log.push(batch.times[row], *key);
+        for (row, member) in rows.clone().zip(&self.rows) {
+            self.held.log.push(batch.times[row], *member);
         }
         if self.wait == 0 {
             self.judge(first..self.held.log.end());
@@ -156,27 +152,31 @@ impl KeyedWindow {
         Ok(())
     }
 
-    /// Finds the numbers of the rows' keys, and holds those that are new to the group.
-    fn number(&mut self, keys: &mut Keys, batch: &Prepared, rows: Range<usize>) {
-        self.numbers.clear();
-        for row in rows {
+    /// Finds the members that the rows belong to; keys new to the group become members.
+    fn enter(&mut self, keys: &mut Keys, batch: &Prepared, rows: Range<usize>) {
+        let Held { members, panes, .. } = &mut self.held;
+        // First all look-ups, none of which waits for another's memory.
+        self.rows.clear();
+        self.rows.extend(rows.clone().map(|row| {
             let (hash, bytes) = batch.keys.get(row);
-            let number = keys.enter(hash, bytes);
-            if self.held.reasons.len() <= number as usize {
-                self.held.reasons.resize(keys.bound(), 0);
+            let member = keys.find(hash, bytes).and_then(|key| members.find(key));
+            member.unwrap_or(u32::MAX)
+        }));
+        for (row, member) in rows.zip(&mut self.rows) {
+            if *member == u32::MAX {
+                let (hash, bytes) = batch.keys.get(row);
+                let key = keys.enter(hash, bytes);
+                *member = members.enter(key, || keys.hold(key));
             }
-            let reasons = &mut self.held.reasons[number as usize];
-            if *reasons == 0 {
-                keys.hold(number);
-                if self.is_lasting {
-                    *reasons = 1;
-                    if self.has_panes {
-                        self.held.panes.push_back((batch.pane_ends[row], number));
-                    }
+            if self.is_lasting && !members.is_held(*member) {
+                members.hold(*member);
+                if self.has_panes {
+                    panes.push_back((batch.pane_ends[row], *member));
                 }
             }
-            *reasons += self.keepers;
-            self.numbers.push(number);
+            if self.keeps_rows {
+                members.hold(*member);
+            }
         }
     }
 
@@ -244,46 +244,42 @@ impl KeyedWindow {
     pub fn settle(&mut self, keys: &mut Keys, watermark: i64) {
         let time = watermark.saturating_sub(self.behind + self.wait);
         let mut first = self.held.log.end();
-        let mut gone = Vec::new();
         for slot in &mut self.slots {
             match slot {
                 Slot::Sliding(slot) => first = first.min(slot.settle(&self.held.log, time)),
                 Slot::Stepping(_) => {}
-                Slot::Recall(slot) => slot.settle(watermark, |key| gone.push(key)),
+                Slot::Recall(slot) => first = first.min(slot.settle(&self.held.log, watermark)),
             }
         }
         if self.wait > 0 {
             first = first.min(self.held.judged);
         }
         for slot in &mut self.slots {
-            if let Slot::Sliding(slot) = slot {
-                slot.trim(first);
+            match slot {
+                Slot::Sliding(slot) => slot.trim(first),
+                Slot::Stepping(_) => {}
+                Slot::Recall(slot) => slot.trim(first),
             }
         }
         while self.held.log.start() < first
-            && let Some(key) = self.held.log.pop()
+            && let Some(member) = self.held.log.pop()
         {
-            gone.push(key);
+            self.let_go(keys, member);
         }
-        while let Some((_, key)) = self.held.panes.pop_front_if(|(end, _)| *end <= time) {
-            gone.push(key);
-        }
-        for key in gone {
-            self.let_go(keys, key);
+        while let Some((_, member)) = self.held.panes.pop_front_if(|(end, _)| *end <= time) {
+            self.let_go(keys, member);
         }
     }
 
-    /// There is one reason less to keep the key.
-    fn let_go(&mut self, keys: &mut Keys, key: u32) {
-        let reasons = &mut self.held.reasons[key as usize];
-        *reasons -= 1;
-        if *reasons > 0 {
+    /// There is one reason less to keep the member.
+    fn let_go(&mut self, keys: &mut Keys, member: u32) {
+        let Some(key) = self.held.members.release(member) else {
             return;
-        }
+        };
         for slot in &mut self.slots {
             match slot {
-                Slot::Sliding(slot) => slot.forget(key),
-                Slot::Stepping(slot) => slot.forget(key),
+                Slot::Sliding(slot) => slot.forget(member),
+                Slot::Stepping(slot) => slot.forget(member),
                 Slot::Recall(_) => {}
             }
         }
@@ -292,8 +288,8 @@ impl KeyedWindow {
 
     /// The events of a key that the call at this position remembers, the newest first.
     pub fn recall(&self, call: usize, key: u32, span: i64, time: i64) -> Vec<String> {
-        match &self.slots[call] {
-            Slot::Recall(slot) => slot.find(key, span, time),
+        match (&self.slots[call], self.held.members.find(key)) {
+            (Slot::Recall(slot), Some(member)) => slot.find(&self.held.log, member, span, time),
             _ => Vec::new(),
         }
     }
@@ -317,7 +313,7 @@ impl KeyedWindow {
             .sum();
         let held = &self.held;
         let shared = held.log.bytes()
-            + held.reasons.capacity() * size_of::<u32>()
+            + held.members.bytes()
             + held.panes.capacity() * size_of::<(i64, u32)>()
             + carried;
         (slots.collect(), shared)

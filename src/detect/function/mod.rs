@@ -4,6 +4,7 @@
 //! fold runs here as a DataFusion window function over history, and event by event elsewhere.
 
 mod first_seen;
+mod memory;
 mod travel;
 mod window;
 
@@ -16,15 +17,16 @@ use arrow::array::{
 use arrow::datatypes::{DataType, Float64Type, Int64Type, TimestampMicrosecondType};
 use datafusion::error::{DataFusionError, Result};
 use datafusion::logical_expr::WindowUDF;
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::window::{Folding, Stepping};
+use super::window::{Folding, Stepping, Texts};
 use crate::anomaly::Because;
 use crate::event::schema::Column;
+use crate::event::time::MICROS;
 
 pub use self::first_seen::FirstSeen;
+pub(crate) use self::memory::Memory;
 pub use self::travel::Travel;
 
 /// All keyed functions, for the session that plans rules.
@@ -46,19 +48,29 @@ pub(super) fn stepping(name: &str) -> Box<dyn Stepping> {
 }
 
 /// A fold over the events of one key.
-pub trait Fold: Debug + Send + Sync + 'static {
+pub(crate) trait Fold: Debug + Send + Sync + 'static {
     /// Its name in SQL.
     const NAME: &'static str;
     /// Its arguments in order.
     const ARGUMENTS: &'static [Argument];
-    /// What it remembers of a key; bounded however many events the key has.
-    type State: Debug + Default + Send + Sync + Serialize + DeserializeOwned;
 
-    /// Takes the next event: a row of the arguments.
-    fn step(state: &mut Self::State, arguments: &Arguments<'_>, row: usize) -> Option<Found>;
+    /// Takes the next event of a key: a row of the arguments. What is remembered of the key is bounded
+    /// however many events it has; texts in it are held in `texts`, which many keys share.
+    fn step(
+        memory: &mut Memory,
+        texts: &mut Texts,
+        arguments: &Arguments<'_>,
+        row: usize,
+    ) -> Option<Found>;
 
-    /// About how much memory the state takes beyond its own size.
-    fn bytes(state: &Self::State) -> usize;
+    /// Releases the texts of a memory, which goes.
+    fn release(memory: &Memory, texts: &mut Texts);
+}
+
+/// Whole seconds of a time in microseconds, as folds remember it: from 1970 to 2106.
+fn seconds(micros: i64) -> u32 {
+    let seconds = micros.div_euclid(MICROS);
+    u32::try_from(seconds.max(0)).unwrap_or(u32::MAX)
 }
 
 /// What a fold found: the value of its column in SQL, as JSON text.

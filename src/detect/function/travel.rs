@@ -7,13 +7,14 @@
 //! devices. A running session that moved to an autonomous system new to the person is most likely
 //! one device behind a new exit, and weighs less.
 
+mod person;
 mod place;
 
-use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use self::place::{Begun, Known, Place, Position, Recent, Sessions, distance_km};
-use super::{Argument, Arguments, Fold, Found};
+use self::person::{Person, Session};
+use self::place::{Position, distance_km};
+use super::{Argument, Arguments, Fold, Found, Memory, Texts};
 use crate::anomaly::{Because, rounded};
 use crate::event::time::{MICROS, rfc3339};
 
@@ -26,23 +27,14 @@ use crate::event::time::{MICROS, rfc3339};
 #[derive(Debug)]
 pub struct Travel;
 
-/// What is remembered of a person.
-#[derive(Debug, Default, Serialize, Deserialize)]
-pub struct State {
-    since: Option<i64>,
-    recent: Recent,
-    known: Known,
-    sessions: Sessions,
-}
-
 /// The parameters of the rule.
 #[derive(Clone, Copy, Debug)]
 struct Limits {
     speed_kmh: f64,
     distance_km: f64,
-    within: i64,
-    new_session: i64,
-    learn: i64,
+    within_secs: i64,
+    new_session_secs: i64,
+    learn_secs: i64,
 }
 
 /// A journey that nobody can have made.
@@ -51,7 +43,7 @@ struct Journey<'a> {
     distance_km: f64,
     /// What is left of the distance without both radii.
     certain_km: f64,
-    elapsed: i64,
+    elapsed_secs: u32,
     speed_kmh: f64,
 }
 
@@ -75,83 +67,76 @@ impl Fold for Travel {
         Argument::Integer,
         Argument::Integer,
     ];
-    type State = State;
 
-    fn step(state: &mut State, arguments: &Arguments<'_>, row: usize) -> Option<Found> {
+    fn step(
+        memory: &mut Memory,
+        texts: &mut Texts,
+        arguments: &Arguments<'_>,
+        row: usize,
+    ) -> Option<Found> {
         let here = Position::read(arguments, row)?;
         let limits = Limits::read(arguments, row);
-        let since = *state.since.get_or_insert(here.time);
-        let begun = arguments
-            .text(8, row)
-            .map(|id| state.sessions.begun(id, &here));
-        state.recent.forget(here.time.saturating_sub(limits.within));
-        let newest = here.time.saturating_sub(limits.new_session);
-        let is_new = state.known.is_new(here.place, newest);
-        let journey = if is_new && !here.is_detour() {
-            state.recent.worst(&here, &limits)
+        let mut person = Person::at(memory, texts, here.time);
+        let newest = i64::from(here.time) - limits.new_session_secs;
+        person.settle(i64::from(here.time) - limits.within_secs, newest);
+        // A sign-in without a session is told by its own id, and not remembered.
+        let session = match arguments.text(8, row) {
+            None => Session::Unknown,
+            Some(id) if id == here.event_id => Session::New,
+            Some(id) => person.session(id, &here, newest),
+        };
+        let place = here.site.place;
+        let is_new = person.is_new(place, newest);
+        let journey = if is_new && !here.site.is_detour() {
+            worst(&person, &here, &limits)
         } else {
             None
         };
         let found = journey.and_then(|journey| {
-            let session = Session::of(begun, here.place, newest);
-            let is_young = here.time.saturating_sub(since) < limits.learn;
+            let age = i64::from(here.time) - i64::from(person.since());
             let level = match session {
-                Session::New if is_young => "medium",
+                Session::New if age < limits.learn_secs => "medium",
                 Session::New => "high",
-                _ if state.known.is_new_system(here.place) => "medium",
+                _ if person.is_new_system(place) => "medium",
                 _ => return None,
             };
-            Some(journey.found(&here, &limits, level, session, since))
+            Some(journey.found(&here, &limits, level, session, person.since()))
         });
-        state.known.add(here.place, here.time, found.is_some());
-        if !here.is_relay() {
-            state.recent.add(&here);
+        person.add_place(place, here.time, found.is_some());
+        if !here.site.is_relay() {
+            person.add_position(&here);
         }
         found
     }
 
-    fn bytes(state: &State) -> usize {
-        state.recent.bytes() + state.known.bytes() + state.sessions.bytes()
-    }
-}
-
-/// What the session of a position says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Session {
-    /// It began here, not long ago.
-    New,
-    /// It began elsewhere, or long ago.
-    Running,
-    /// The event names none.
-    Unknown,
-}
-
-impl Session {
-    fn of(begun: Option<Begun>, here: Place, newest: i64) -> Self {
-        match begun {
-            Some(begun) if begun.place == here && begun.time >= newest => Self::New,
-            Some(_) => Self::Running,
-            None => Self::Unknown,
-        }
+    fn release(memory: &Memory, texts: &mut Texts) {
+        person::release(memory, texts);
     }
 }
 
 impl Limits {
     fn read(arguments: &Arguments<'_>, row: usize) -> Self {
-        let secs = |at| {
-            arguments
-                .integer(at, row)
-                .unwrap_or(0)
-                .saturating_mul(MICROS)
-        };
+        let secs = |at| arguments.integer(at, row).unwrap_or(0);
         Self {
             speed_kmh: arguments.float(11, row).unwrap_or(f64::INFINITY),
             distance_km: arguments.float(12, row).unwrap_or(f64::INFINITY),
-            within: secs(13),
-            new_session: secs(14),
-            learn: secs(15),
+            within_secs: secs(13),
+            new_session_secs: secs(14),
+            learn_secs: secs(15),
         }
     }
+}
+
+/// Of the impossible journeys to `here` the fastest, of equally fast ones the latest.
+fn worst<'a>(person: &'a Person<'_>, here: &Position<'_>, limits: &Limits) -> Option<Journey<'a>> {
+    let elsewhere = person
+        .positions()
+        .filter(|from| from.site.place != here.site.place);
+    let impossible = elsewhere.filter_map(|from| Journey::between(from, here, limits));
+    impossible.max_by(|a, b| {
+        let later = || (a.from.time, &a.from.event_id).cmp(&(b.from.time, &b.from.event_id));
+        a.speed_kmh.total_cmp(&b.speed_kmh).then_with(later)
+    })
 }
 
 impl<'a> Journey<'a> {
@@ -160,16 +145,16 @@ impl<'a> Journey<'a> {
         if from.shares_network(here) {
             return None;
         }
-        let distance_km = distance_km(from.point, here.point);
-        let certain_km = distance_km - from.radius_km - here.radius_km;
+        let distance_km = distance_km(from.site.point, here.site.point);
+        let certain_km = distance_km - from.site.radius_km - here.site.radius_km;
         // Events carry whole seconds: two in the same one may be a second apart.
-        let elapsed = (here.time - from.time).abs().max(MICROS);
-        let speed_kmh = certain_km / (elapsed as f64 / (3600.0 * MICROS as f64));
+        let elapsed_secs = here.time.abs_diff(from.time).max(1);
+        let speed_kmh = certain_km / (f64::from(elapsed_secs) / 3600.0);
         (certain_km >= limits.distance_km && speed_kmh > limits.speed_kmh).then_some(Self {
             from,
             distance_km,
             certain_km,
-            elapsed,
+            elapsed_secs,
             speed_kmh,
         })
     }
@@ -180,7 +165,7 @@ impl<'a> Journey<'a> {
         limits: &Limits,
         level: &str,
         session: Session,
-        since: i64,
+        since: u32,
     ) -> Found {
         let from = &self.from;
         let mut evidence = Map::new();
@@ -188,11 +173,11 @@ impl<'a> Journey<'a> {
         add("distance_km", rounded(self.distance_km));
         add("certain_km", rounded(self.certain_km));
         add("speed_kmh", rounded(self.speed_kmh));
-        add("elapsed_secs", json!(self.elapsed / MICROS));
+        add("elapsed_secs", json!(self.elapsed_secs));
         add("from", from.describe());
         add("to", here.describe());
         add("is_new_session", (session == Session::New).into());
-        add("person_since", rfc3339(since).into());
+        add("person_since", rfc3339(i64::from(since) * MICROS).into());
         let asked = |condition: &str, observed: Value, limit: Value| Because {
             condition: condition.to_owned(),
             observed,
@@ -211,10 +196,10 @@ impl<'a> Journey<'a> {
             ),
             asked("place not seen before", here.name().into(), Value::Null),
         ];
-        let asn: Value = here.place.asn.into();
+        let asn: Value = here.site.place.system().into();
         because.push(match session {
             Session::New => {
-                let limit = json!(limits.new_session / MICROS);
+                let limit = json!(limits.new_session_secs);
                 asked(
                     "session began here, at most limit seconds ago",
                     true.into(),
@@ -228,26 +213,14 @@ impl<'a> Journey<'a> {
             level: Some(level.to_owned()),
             evidence,
             because,
-            events: vec![from.event_id.to_owned()],
+            events: vec![from.event_id.to_string()],
         }
-    }
-}
-
-impl Recent {
-    /// Of the impossible journeys to `here` the fastest, of equally fast ones the latest.
-    fn worst<'a>(&'a self, here: &Position<'_>, limits: &Limits) -> Option<Journey<'a>> {
-        let elsewhere = self.positions().filter(|from| from.place != here.place);
-        let impossible = elsewhere.filter_map(|from| Journey::between(from, here, limits));
-        impossible.max_by(|a, b| {
-            let later = || (a.from.time, a.from.event_id).cmp(&(b.from.time, b.from.event_id));
-            a.speed_kmh.total_cmp(&b.speed_kmh).then_with(later)
-        })
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Place, distance_km};
+    use super::place::{Place, distance_km};
 
     #[test]
     fn distances_are_those_of_the_atlas() {

@@ -11,7 +11,7 @@ use datafusion::logical_expr::{
     PartitionEvaluator, Signature, Volatility, WindowUDF, WindowUDFImpl,
 };
 
-use super::{Argument, Arguments, Fold};
+use super::{Argument, Arguments, Fold, Memory, Texts};
 
 /// `name(arguments) OVER (PARTITION BY key ORDER BY order_time, event_time, event_id)`: NULL, or
 /// what the fold found as JSON text. The frame does not matter.
@@ -77,9 +77,9 @@ struct Evaluator<F>(PhantomData<F>);
 impl<F: Fold> PartitionEvaluator for Evaluator<F> {
     fn evaluate_all(&mut self, values: &[ArrayRef], rows: usize) -> Result<ArrayRef> {
         let arguments = Arguments::of::<F>(values)?;
-        let mut state = F::State::default();
+        let (mut memory, mut texts) = (Memory::default(), Texts::default());
         let found = (0..rows).map(|row| {
-            let found = F::step(&mut state, &arguments, row);
+            let found = F::step(&mut memory, &mut texts, &arguments, row);
             found.map(|found| serde_json::to_string(&found)).transpose()
         });
         let column: StringViewArray = found

@@ -292,7 +292,16 @@ impl Chunk {
     ) -> Result<Input> {
         let ids = call.arguments.iter();
         let mut arrays: Vec<ArrayRef> = ids
-            .map(|id| Ok(shards.arranged(&self.value(graph, table, *id, &call.users))?))
+            .map(|id| {
+                let array = self.value(graph, table, *id, &call.users);
+                // A parameter is the same in every row.
+                let is_parameter = graph.expressions[*id].reads.is_empty();
+                Ok(if is_parameter {
+                    array
+                } else {
+                    shards.arranged(&array)?
+                })
+            })
             .collect::<Result<_>>()?;
         let values = match (&call.function, arrays.first()) {
             (Function::Fold(_), _) | (_, None) => Values::None,

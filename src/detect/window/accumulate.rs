@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use super::value::{Kept, Texts};
 use crate::detect::aggregate::{Moment, Moments};
+use crate::detect::graph::Kind;
 
 /// How the rows of a frame come to one value.
 pub(crate) trait Accumulate: Debug + Send + Sync + 'static {
@@ -115,13 +116,14 @@ impl Accumulate for Truth {
 #[derive(Debug)]
 pub(crate) struct Distinct {
     pub slides: bool,
+    pub kind: Kind,
 }
 
-/// Each value of a frame with the number of its rows.
+/// The bits of each value of a frame with the number of its rows.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Multiset {
-    Few(Vec<(Kept, u32)>),
-    Many(HashMap<u64, (Kept, u32), FixedState>),
+    Few(Vec<(u64, u32)>),
+    Many(Box<HashMap<u64, u32, FixedState>>),
 }
 
 impl Default for Multiset {
@@ -135,12 +137,9 @@ impl Multiset {
     const MANY: usize = 24;
 
     /// Adds a row of the value; whether it is the first.
-    fn add(&mut self, value: Kept) -> bool {
+    fn add(&mut self, value: u64) -> bool {
         if let Self::Few(list) = self {
-            if let Some((_, rows)) = list
-                .iter_mut()
-                .find(|(known, _)| known.bits() == value.bits())
-            {
+            if let Some((_, rows)) = list.iter_mut().find(|(known, _)| *known == value) {
                 *rows += 1;
                 return false;
             }
@@ -148,25 +147,20 @@ impl Multiset {
                 list.push((value, 1));
                 return true;
             }
-            let known = list.drain(..);
-            let known = known.map(|(known, rows)| (known.bits(), (known, rows)));
-            *self = Self::Many(known.collect());
+            *self = Self::Many(Box::new(list.drain(..).collect()));
         }
         let Self::Many(many) = self else {
             return false;
         };
-        let (_, rows) = many.entry(value.bits()).or_insert((value, 0));
+        let rows = many.entry(value).or_insert(0);
         *rows += 1;
         *rows == 1
     }
 
-    fn remove(&mut self, value: Kept) {
+    fn remove(&mut self, value: u64) {
         match self {
             Self::Few(list) => {
-                if let Some(at) = list
-                    .iter()
-                    .position(|(known, _)| known.bits() == value.bits())
-                {
+                if let Some(at) = list.iter().position(|(known, _)| *known == value) {
                     list[at].1 -= 1;
                     if list[at].1 == 0 {
                         list.swap_remove(at);
@@ -174,10 +168,10 @@ impl Multiset {
                 }
             }
             Self::Many(many) => {
-                if let Some((_, rows)) = many.get_mut(&value.bits()) {
+                if let Some(rows) = many.get_mut(&value) {
                     *rows -= 1;
                     if *rows == 0 {
-                        many.remove(&value.bits());
+                        many.remove(&value);
                     }
                 }
                 if many.is_empty() {
@@ -199,7 +193,7 @@ impl Accumulate for Distinct {
     type State = Multiset;
 
     fn add(&self, state: &mut Multiset, value: Kept, _: u64, texts: &mut Texts) {
-        let is_new = !value.is_null() && state.add(value);
+        let is_new = !value.is_null() && state.add(value.bits());
         if !self.slides && !is_new {
             texts.release(value);
         }
@@ -207,7 +201,7 @@ impl Accumulate for Distinct {
 
     fn retract(&self, state: &mut Multiset, value: Kept, _: u64) {
         if !value.is_null() {
-            state.remove(value);
+            state.remove(value.bits());
         }
     }
 
@@ -216,19 +210,21 @@ impl Accumulate for Distinct {
     }
 
     fn release(&self, state: &mut Multiset, texts: &mut Texts) {
-        if self.slides {
+        let state = std::mem::take(state);
+        if self.slides || self.kind != Kind::Text {
             return;
         }
-        match std::mem::take(state) {
-            Multiset::Few(list) => list.iter().for_each(|(value, _)| texts.release(*value)),
-            Multiset::Many(many) => many.values().for_each(|(value, _)| texts.release(*value)),
+        let mut release = |bits: u64| texts.release(Kept::text(bits));
+        match state {
+            Multiset::Few(list) => list.iter().for_each(|(bits, _)| release(*bits)),
+            Multiset::Many(many) => many.keys().for_each(|bits| release(*bits)),
         }
     }
 
     fn bytes(&self, state: &Multiset) -> usize {
         match state {
-            Multiset::Few(list) => list.capacity() * size_of::<(Kept, u32)>(),
-            Multiset::Many(many) => many.capacity() * (size_of::<(u64, (Kept, u32))>() + 1),
+            Multiset::Few(list) => list.capacity() * size_of::<(u64, u32)>(),
+            Multiset::Many(many) => many.capacity() * 8 / 7 * (size_of::<(u64, u32)>() + 1),
         }
     }
 }

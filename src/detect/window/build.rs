@@ -17,7 +17,10 @@ pub(super) fn slot(call: &Call) -> Slot {
     };
     match &call.function {
         Function::Count => framed(call, Count, Kind::Integer),
-        Function::CountDistinct => framed(call, Distinct { slides }, Kind::Integer),
+        Function::CountDistinct => {
+            let kind = call.kind;
+            framed(call, Distinct { slides, kind }, Kind::Integer)
+        }
         Function::Moment(Moment::Sum) => framed(call, Moment::Sum, Kind::Integer),
         Function::Moment(moment) => framed(call, *moment, Kind::Float),
         Function::Every => framed(call, Truth { every: true }, Kind::Integer),

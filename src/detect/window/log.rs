@@ -35,6 +35,11 @@ impl Log {
         self.keys[(row - self.base) as usize]
     }
 
+    /// The first row of this time or a later one.
+    pub fn first_from(&self, time: i64) -> u64 {
+        self.base + self.times.partition_point(|at| *at < time) as u64
+    }
+
     pub fn push(&mut self, time: i64, key: u32) {
         self.times.push_back(time);
         self.keys.push_back(key);

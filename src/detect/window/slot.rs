@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 
 use super::accumulate::Accumulate;
 use super::log::Log;
-use super::value::{Kept, Results, Texts, Values};
+use super::numbered::grow;
+use super::value::{Column, Kept, Results, Texts, Values};
 use crate::detect::graph::Kind;
 
 /// What a batch brings to a call.
@@ -96,8 +97,8 @@ pub(crate) struct Frame<A: Accumulate> {
 struct Held<S> {
     states: Vec<S>,
     texts: Texts,
-    /// The values of the log's rows; none where every row counts as it is.
-    values: VecDeque<Kept>,
+    /// The values of the log's rows; empty where every row counts as it is.
+    values: Column,
     /// The row whose value comes first.
     base: u64,
     /// The first row that is not in the frame yet, and the first that has not left it.
@@ -115,7 +116,7 @@ impl<A: Accumulate> Frame<A> {
             held: Held {
                 states: Vec::new(),
                 texts: Texts::default(),
-                values: VecDeque::new(),
+                values: Column::Empty,
                 base: 0,
                 added: 0,
                 left: 0,
@@ -131,11 +132,11 @@ impl<A: Accumulate> Frame<A> {
         let last = time.saturating_add(self.end);
         while held.added < log.end() && log.time(held.added) <= last {
             let at = held.added;
-            let value = match held.values.get_mut((at - held.base) as usize) {
+            let row = (at - held.base) as usize;
+            let value = match self.start {
                 // The state holds it from now on.
-                Some(value) if self.start.is_none() => std::mem::take(value),
-                Some(value) => *value,
-                None => Kept::Integer(1),
+                None => held.values.hand_over(row),
+                Some(_) => held.values.get(row),
             };
             let state = &mut held.states[log.key(at) as usize];
             self.how.add(state, value, at, &mut held.texts);
@@ -149,7 +150,6 @@ impl<A: Accumulate> Frame<A> {
         while held.left < held.added && log.time(held.left) < first {
             let at = held.left;
             let value = held.values.get((at - held.base) as usize);
-            let value = value.copied().unwrap_or(Kept::Integer(1));
             let state = &mut held.states[log.key(at) as usize];
             self.how.retract(state, value, at);
             held.left += 1;
@@ -159,9 +159,7 @@ impl<A: Accumulate> Frame<A> {
 
 impl<A: Accumulate> Sliding for Frame<A> {
     fn grow(&mut self, keys: usize) {
-        if keys > self.held.states.len() {
-            self.held.states.resize_with(keys, A::State::default);
-        }
+        grow(&mut self.held.states, keys);
     }
 
     fn enter(&mut self, input: &Input, rows: Range<usize>) {
@@ -169,7 +167,7 @@ impl<A: Accumulate> Sliding for Frame<A> {
             return;
         }
         let Held { values, texts, .. } = &mut self.held;
-        values.extend(rows.map(|row| input.values.keep(row, texts)));
+        values.extend(&input.values, rows, texts);
     }
 
     fn run(&mut self, log: &Log, rows: Range<u64>) {
@@ -192,11 +190,8 @@ impl<A: Accumulate> Sliding for Frame<A> {
 
     fn trim(&mut self, first: u64) {
         let held = &mut self.held;
-        if self.has_values {
-            for value in held.values.drain(..(first - held.base) as usize) {
-                held.texts.release(value);
-            }
-        }
+        let count = (first - held.base) as usize;
+        held.values.trim(count, &mut held.texts);
         held.base = first;
     }
 
@@ -216,7 +211,7 @@ impl<A: Accumulate> Sliding for Frame<A> {
         let states: usize = held.states.iter().map(|state| self.how.bytes(state)).sum();
         states
             + held.states.capacity() * size_of::<A::State>()
-            + held.values.capacity() * size_of::<Kept>()
+            + held.values.bytes()
             + held.texts.bytes()
     }
 
@@ -273,13 +268,7 @@ impl<A: Accumulate> Rows<A> {
 
 impl<A: Accumulate> Stepping for Rows<A> {
     fn grow(&mut self, keys: usize) {
-        if keys > self.held.keys.len() {
-            self.held.keys.resize_with(keys, || Latest {
-                state: A::State::default(),
-                values: VecDeque::new(),
-                rows: 0,
-            });
-        }
+        grow(&mut self.held.keys, keys);
     }
 
     fn run(&mut self, input: &Input, rows: Range<usize>, keys: &[u32]) -> Result<()> {

@@ -9,6 +9,7 @@ use arrow::datatypes::DataType;
 use datafusion::error::Result;
 use serde::{Deserialize, Serialize};
 
+use super::numbered::grow;
 use super::slot::{Input, Stepping, Stored, from_bytes};
 use super::value::{Kept, Results, Texts, Values};
 use crate::detect::graph::Kind;
@@ -31,9 +32,7 @@ impl RowNumber {
 
 impl Stepping for RowNumber {
     fn grow(&mut self, keys: usize) {
-        if keys > self.rows.len() {
-            self.rows.resize(keys, 0);
-        }
+        grow(&mut self.rows, keys);
     }
 
     fn run(&mut self, _: &Input, _: Range<usize>, keys: &[u32]) -> Result<()> {
@@ -94,7 +93,7 @@ enum Past {
     #[default]
     None,
     One(Kept),
-    Several(VecDeque<Kept>),
+    Several(Box<VecDeque<Kept>>),
 }
 
 impl Lag {
@@ -135,7 +134,7 @@ impl Past {
                 gone.flatten().unwrap_or_default()
             }
             _ => {
-                *self = Self::Several(VecDeque::from([value]));
+                *self = Self::Several(Box::new(VecDeque::from([value])));
                 Kept::Null
             }
         }
@@ -144,9 +143,7 @@ impl Past {
 
 impl Stepping for Lag {
     fn grow(&mut self, keys: usize) {
-        if keys > self.held.keys.len() {
-            self.held.keys.resize_with(keys, Past::default);
-        }
+        grow(&mut self.held.keys, keys);
     }
 
     fn run(&mut self, input: &Input, rows: Range<usize>, keys: &[u32]) -> Result<()> {
@@ -184,7 +181,7 @@ impl Stepping for Lag {
             Past::None => {}
             Past::One(value) => self.held.texts.release(value),
             Past::Several(values) => {
-                for value in values {
+                for value in *values {
                     self.held.texts.release(value);
                 }
             }

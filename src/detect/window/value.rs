@@ -1,7 +1,8 @@
 //! Values on their way through a window: as they come, as they are kept, as they come out.
 
 use std::cmp::Ordering;
-use std::hash::BuildHasher;
+use std::collections::VecDeque;
+use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::{
@@ -11,11 +12,12 @@ use arrow::array::{
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Float64Type, Int64Type};
 use arrow::error::ArrowError;
-use foldhash::fast::FixedState;
-use hashbrown::HashTable;
 use serde::{Deserialize, Serialize};
 
+use super::id::{self, Id};
+use super::numbered::Numbered;
 use crate::detect::graph::Kind;
+use crate::detect::shard::hash;
 
 /// The values of a call's first argument, row by row.
 #[derive(Debug)]
@@ -51,7 +53,8 @@ impl Values {
             Self::Integer(values) if values.is_valid(row) => Kept::Integer(values.value(row)),
             Self::Float(values) if values.is_valid(row) => Kept::Float(values.value(row)),
             Self::Text(values) if values.is_valid(row) => {
-                Kept::Text(texts.enter(values.value(row)))
+                let text = values.value(row);
+                Id::new(text).map_or_else(|| Kept::Text(texts.enter(text)), Kept::Id)
             }
             _ => Kept::Null,
         }
@@ -83,22 +86,37 @@ pub(crate) enum Kept {
     Null,
     Integer(i64),
     Float(f64),
+    /// A text that needs no place of its own.
+    Id(Id),
     /// By its number in [`Texts`].
     Text(u32),
 }
 
 impl Kept {
+    /// Set where the bits of a text are its number.
+    const NUMBERED: u64 = 1 << 63;
+
     pub fn is_null(self) -> bool {
         matches!(self, Self::Null)
     }
 
-    /// A number that no other value of its kind has.
+    /// A number that no other value of its kind has; of texts none has 0 but NULL.
     pub fn bits(self) -> u64 {
         match self {
             Self::Null => 0,
             Self::Integer(value) => value as u64,
             Self::Float(value) => value.to_bits(),
-            Self::Text(number) => number.into(),
+            Self::Id(id) => id.0,
+            Self::Text(number) => Self::NUMBERED | u64::from(number),
+        }
+    }
+
+    /// The text, or NULL, of these bits.
+    pub fn text(bits: u64) -> Self {
+        match bits {
+            0 => Self::Null,
+            bits if bits & Self::NUMBERED == 0 => Self::Id(Id(bits)),
+            bits => Self::Text(bits as u32),
         }
     }
 
@@ -107,126 +125,139 @@ impl Kept {
     }
 }
 
-/// Texts that are kept, each once for as long as anybody keeps it.
+/// Values of one call, in a row.
 #[derive(Debug, Default, Serialize, Deserialize)]
-#[serde(from = "Entries")]
-pub(crate) struct Texts {
-    entries: Vec<Entry>,
-    #[serde(skip_serializing)]
-    numbers: HashTable<u32>,
-    #[serde(skip_serializing)]
-    free: Vec<u32>,
-    /// Of the texts themselves.
-    #[serde(skip_serializing)]
-    bytes: usize,
+pub(crate) enum Column {
+    /// Nothing came yet.
+    #[default]
+    Empty,
+    Truth(VecDeque<Option<bool>>),
+    /// The bits of texts.
+    Text(VecDeque<u64>),
+    Number(VecDeque<Kept>),
 }
 
-#[derive(Debug, Serialize, Deserialize)]
-struct Entry {
-    text: Box<str>,
-    holders: u32,
-}
-
-/// What is stored of them.
-#[derive(Deserialize)]
-struct Entries {
-    entries: Vec<Entry>,
-}
-
-impl From<Entries> for Texts {
-    fn from(stored: Entries) -> Self {
-        let mut texts = Self {
-            entries: stored.entries,
-            ..Self::default()
-        };
-        for (number, entry) in (0..).zip(&texts.entries) {
-            if entry.holders == 0 {
-                texts.free.push(number);
-                continue;
-            }
-            texts.bytes += entry.text.len();
-            let hash = |number: &u32| hash_of(&texts.entries[*number as usize].text);
-            texts
-                .numbers
-                .insert_unique(hash_of(&entry.text), number, hash);
+impl Column {
+    /// Adds the values of these rows.
+    pub fn extend(&mut self, values: &Values, rows: Range<usize>, texts: &mut Texts) {
+        if let Self::Empty = self {
+            *self = match values {
+                Values::Truth(_) => Self::Truth(VecDeque::new()),
+                Values::Text(_) => Self::Text(VecDeque::new()),
+                _ => Self::Number(VecDeque::new()),
+            };
         }
-        texts
+        let mut kept = rows.map(|row| values.keep(row, texts));
+        match self {
+            Self::Empty => {}
+            Self::Truth(column) => {
+                column.extend(kept.map(|value| (!value.is_null()).then(|| value.is_true())));
+            }
+            Self::Text(column) => column.extend(kept.map(Kept::bits)),
+            Self::Number(column) => column.extend(&mut kept),
+        }
+    }
+
+    /// The value at a position; one that is not kept counts as a row does.
+    #[inline]
+    pub fn get(&self, at: usize) -> Kept {
+        match self {
+            Self::Empty => Kept::Integer(1),
+            Self::Truth(column) => {
+                column[at].map_or(Kept::Null, |truth| Kept::Integer(truth.into()))
+            }
+            Self::Text(column) => Kept::text(column[at]),
+            Self::Number(column) => column[at],
+        }
+    }
+
+    /// The value at a position, which nobody will ask for again: another holds it now.
+    pub fn hand_over(&mut self, at: usize) -> Kept {
+        let value = self.get(at);
+        if let Self::Text(column) = self {
+            column[at] = 0;
+        }
+        value
+    }
+
+    /// The oldest so many go.
+    pub fn trim(&mut self, count: usize, texts: &mut Texts) {
+        match self {
+            Self::Empty => {}
+            Self::Truth(column) => drop(column.drain(..count)),
+            Self::Text(column) => column
+                .drain(..count)
+                .for_each(|bits| texts.release(Kept::text(bits))),
+            Self::Number(column) => drop(column.drain(..count)),
+        }
+    }
+
+    /// About how much memory it takes.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Self::Empty => 0,
+            Self::Truth(column) => column.capacity() * size_of::<Option<bool>>(),
+            Self::Text(column) => column.capacity() * size_of::<u64>(),
+            Self::Number(column) => column.capacity() * size_of::<Kept>(),
+        }
     }
 }
+
+/// Texts that are kept, each once for as long as anybody keeps it.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Texts(Numbered);
 
 impl Texts {
     /// The number of the text, which has one more holder.
     pub fn enter(&mut self, text: &str) -> u32 {
-        let hash = hash_of(text);
-        let known = self
-            .numbers
-            .find(hash, |number| *self.entries[*number as usize].text == *text);
-        if let Some(number) = known {
-            self.entries[*number as usize].holders += 1;
-            return *number;
-        }
-        let entry = Entry {
-            text: text.into(),
-            holders: 1,
-        };
-        self.bytes += text.len();
-        let number = match self.free.pop() {
-            Some(number) => {
-                self.entries[number as usize] = entry;
-                number
-            }
-            None => {
-                self.entries.push(entry);
-                self.entries.len() as u32 - 1
-            }
-        };
-        self.numbers.insert_unique(hash, number, |number| {
-            hash_of(&self.entries[*number as usize].text)
-        });
+        self.enter_bytes(text.as_bytes())
+    }
+
+    /// The same for what is no text.
+    pub fn enter_bytes(&mut self, bytes: &[u8]) -> u32 {
+        let number = self.0.enter(hash(bytes), bytes);
+        self.0.hold(number);
         number
     }
 
     pub fn get(&self, number: u32) -> &str {
-        &self.entries[number as usize].text
+        std::str::from_utf8(self.0.get(number)).unwrap_or_default()
     }
 
-    /// The value has one holder less.
+    pub fn get_bytes(&self, number: u32) -> &[u8] {
+        self.0.get(number)
+    }
+
+    /// The text has one holder less.
+    pub fn leave(&mut self, number: u32) {
+        self.0.release(number);
+    }
+
+    /// The same for a value, if it is a text.
     pub fn release(&mut self, kept: Kept) {
-        let Kept::Text(number) = kept else { return };
-        let entry = &mut self.entries[number as usize];
-        entry.holders -= 1;
-        if entry.holders > 0 {
-            return;
+        if let Kept::Text(number) = kept {
+            self.leave(number);
         }
-        let text = std::mem::take(&mut entry.text);
-        self.bytes -= text.len();
-        if let Ok(known) = self
-            .numbers
-            .find_entry(hash_of(&text), |known| *known == number)
-        {
-            known.remove();
-        }
-        self.free.push(number);
     }
 
     /// The order of two values of one kind; NULL comes first.
     pub fn compare(&self, one: Kept, other: Kept) -> Ordering {
+        let room = &mut [0; id::LONGEST];
         match (one, other) {
             (Kept::Integer(one), Kept::Integer(other)) => one.cmp(&other),
             (Kept::Float(one), Kept::Float(other)) => one.total_cmp(&other),
-            (Kept::Text(one), Kept::Text(other)) => self.get(one).cmp(self.get(other)),
+            (Kept::Id(one), Kept::Id(other)) => one.cmp(&other),
+            (Kept::Text(one), Kept::Text(other)) => self.0.get(one).cmp(self.0.get(other)),
+            (Kept::Id(one), Kept::Text(other)) => one.text(room).as_bytes().cmp(self.0.get(other)),
+            (Kept::Text(one), Kept::Id(other)) => self.0.get(one).cmp(other.text(room).as_bytes()),
             (one, other) => one.is_null().cmp(&other.is_null()).reverse(),
         }
     }
 
     /// About how much memory it takes.
     pub fn bytes(&self) -> usize {
-        self.bytes + self.entries.capacity() * size_of::<Entry>() + self.numbers.capacity() * 5
+        self.0.bytes()
     }
-}
-
-fn hash_of(text: &str) -> u64 {
-    FixedState::default().hash_one(text)
 }
 
 /// The results of a call, row by row.
@@ -254,6 +285,9 @@ impl Results {
             (Self::Float(values), Kept::Float(value)) => values.append_value(value),
             (Self::Float(values), _) => values.append_null(),
             (Self::Text(values), Kept::Text(number)) => values.append_value(texts.get(number)),
+            (Self::Text(values), Kept::Id(id)) => {
+                values.append_value(id.text(&mut [0; id::LONGEST]));
+            }
             (Self::Text(values), _) => values.append_null(),
         }
     }

@@ -1,72 +1,122 @@
-//! Positions, and what is remembered of a person's places and sessions. All of it is bounded: what
-//! was used longest ago goes first.
+//! Places, and positions as an event states them.
 
-use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
+use std::fmt;
+use std::net::Ipv4Addr;
+
 use serde_json::{Value, json};
 
-use super::super::Arguments;
+use super::super::{Arguments, Texts, seconds};
 use crate::anomaly::rounded;
-use crate::event::time::rfc3339;
-
-/// Places of the last hours.
-const MOST_RECENT: usize = 8;
-/// Places that the person had before.
-const MOST_KNOWN: usize = 64;
-const MOST_SESSIONS: usize = 16;
+use crate::event::time::{MICROS, rfc3339};
 
 /// Where the network of an address is: its autonomous system and a cell of half a degree.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Place {
-    pub asn: Option<i64>,
-    cell: (i16, i16),
+    /// 0, which is no system's number, if it is not known.
+    system: u32,
+    cell: u32,
 }
 
 impl Place {
     /// The place of a point given as (latitude, longitude) in degrees.
     pub fn of(point: (f64, f64), asn: Option<i64>) -> Self {
-        let half_degrees = |degrees: f64| (degrees * 2.0).floor() as i16;
+        let half_degrees = |degrees: f64| u32::from((degrees * 2.0).floor() as i16 as u16);
+        let system = asn.and_then(|asn| u32::try_from(asn).ok());
         Self {
-            asn,
-            cell: (half_degrees(point.0), half_degrees(point.1)),
+            system: system.unwrap_or(0),
+            cell: half_degrees(point.0) << 16 | half_degrees(point.1),
         }
+    }
+
+    /// As it is remembered.
+    pub fn words(self) -> [u32; 2] {
+        [self.system, self.cell]
+    }
+
+    /// From what is remembered.
+    pub fn from_words(words: &[u32]) -> Self {
+        Self {
+            system: words[0],
+            cell: words[1],
+        }
+    }
+
+    /// The number of its autonomous system, if it is known.
+    pub fn system(self) -> Option<u32> {
+        (self.system > 0).then_some(self.system)
     }
 }
 
-/// A person's position at an event.
+/// What geolocation says of an address.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Position<'a> {
+pub(super) struct Site<'a> {
     pub place: Place,
     /// Latitude and longitude in degrees.
     pub point: (f64, f64),
     pub radius_km: f64,
-    pub time: i64,
-    pub event_id: &'a str,
-    ip: Option<&'a str>,
     network_kind: Option<&'a str>,
     country: Option<&'a str>,
     city: Option<&'a str>,
 }
 
-impl<'a> Position<'a> {
-    /// The position that a row of the function's arguments states.
-    pub fn read(arguments: &Arguments<'a>, row: usize) -> Option<Self> {
+impl<'a> Site<'a> {
+    fn read(arguments: &Arguments<'a>, row: usize) -> Option<Self> {
         let point = (arguments.float(0, row)?, arguments.float(1, row)?);
-        let text = |argument| arguments.text(argument, row);
         Some(Self {
             place: Place::of(point, arguments.integer(4, row)),
             point,
             radius_km: arguments.float(2, row).unwrap_or(0.0),
-            time: arguments.integer(9, row)?,
-            event_id: text(10)?,
-            ip: text(3),
-            network_kind: text(5),
-            country: text(6),
-            city: text(7),
+            network_kind: arguments.text(5, row),
+            country: arguments.text(6, row),
+            city: arguments.text(7, row),
         })
     }
 
-    fn texts(&self) -> [Option<&'a str>; 4] {
-        [self.ip, self.network_kind, self.country, self.city]
+    /// Its number among texts: many people are at one site.
+    pub fn enter(&self, texts: &mut Texts) -> u32 {
+        let mut bytes = Vec::with_capacity(80);
+        for number in [self.point.0, self.point.1, self.radius_km] {
+            bytes.extend_from_slice(&number.to_bits().to_le_bytes());
+        }
+        bytes.extend_from_slice(&self.place.system.to_le_bytes());
+        for text in self.texts() {
+            // A text ends with a byte that is in none, and begins with one if it is there.
+            if let Some(text) = text {
+                bytes.push(0xfe);
+                bytes.extend_from_slice(text.as_bytes());
+            }
+            bytes.push(0xff);
+        }
+        texts.enter_bytes(&bytes)
+    }
+
+    /// The site of this number.
+    pub fn get(texts: &'a Texts, number: u32) -> Self {
+        let (numbers, rest) = texts.get_bytes(number).split_at(28);
+        let float = |at: usize| {
+            let bytes = numbers[at..at + 8].try_into().unwrap_or_default();
+            f64::from_bits(u64::from_le_bytes(bytes))
+        };
+        let system = u32::from_le_bytes(numbers[24..].try_into().unwrap_or_default());
+        let mut parts = rest.split(|byte| *byte == 0xff).map(|part| {
+            let text = part.strip_prefix(&[0xfe])?;
+            std::str::from_utf8(text).ok()
+        });
+        let mut text = || parts.next().flatten();
+        let point = (float(0), float(8));
+        Self {
+            place: Place::of(point, Some(system.into())),
+            point,
+            radius_km: float(16),
+            network_kind: text(),
+            country: text(),
+            city: text(),
+        }
+    }
+
+    fn texts(&self) -> [Option<&'a str>; 3] {
+        [self.network_kind, self.country, self.city]
     }
 
     /// Whether traffic comes this way without its person: offices' exits and relays.
@@ -79,35 +129,92 @@ impl<'a> Position<'a> {
         self.network_kind == Some("relay")
     }
 
+    fn is_mobile(&self) -> bool {
+        self.network_kind == Some("mobile")
+    }
+}
+
+/// An address as the event has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Address<'a> {
+    Unknown,
+    V4(Ipv4Addr),
+    /// An IPv6 address, or what is none.
+    Other(&'a str),
+}
+
+impl<'a> Address<'a> {
+    pub fn new(text: Option<&'a str>) -> Self {
+        match text.map(|text| (text, text.parse())) {
+            None => Self::Unknown,
+            Some((_, Ok(address))) => Self::V4(address),
+            Some((text, Err(_))) => Self::Other(text),
+        }
+    }
+}
+
+impl fmt::Display for Address<'_> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unknown => Ok(()),
+            Self::V4(address) => address.fmt(out),
+            Self::Other(text) => out.write_str(text),
+        }
+    }
+}
+
+/// A person's position at an event.
+#[derive(Clone, Debug)]
+pub(super) struct Position<'a> {
+    pub site: Site<'a>,
+    pub address: Address<'a>,
+    /// Seconds.
+    pub time: u32,
+    pub event_id: Cow<'a, str>,
+}
+
+impl<'a> Position<'a> {
+    /// The position that a row of the function's arguments states.
+    pub fn read(arguments: &Arguments<'a>, row: usize) -> Option<Self> {
+        Some(Self {
+            site: Site::read(arguments, row)?,
+            address: Address::new(arguments.text(3, row)),
+            time: seconds(arguments.integer(9, row)?),
+            event_id: arguments.text(10, row)?.into(),
+        })
+    }
+
     /// Whether the two differ only in what geolocation makes of them: one address, or two of a
     /// mobile carrier.
     pub fn shares_network(&self, other: &Self) -> bool {
-        let is_mobile = |position: &Self| position.network_kind == Some("mobile");
-        let same_carrier = self.place.asn.is_some()
-            && self.place.asn == other.place.asn
-            && (is_mobile(self) || is_mobile(other));
-        same_carrier || self.ip.is_some() && self.ip == other.ip
+        let (one, another) = (&self.site, &other.site);
+        let same_system = one.place.system() == another.place.system();
+        let same_carrier =
+            one.place.system().is_some() && same_system && (one.is_mobile() || another.is_mobile());
+        same_carrier || self.address != Address::Unknown && self.address == other.address
     }
 
     /// City, country and autonomous system, as far as they are known.
     pub fn name(&self) -> String {
-        let system = self.place.asn.map(|asn| format!("AS{asn}"));
-        let parts = [self.city, self.country, system.as_deref()];
+        let system = self.site.place.system().map(|asn| format!("AS{asn}"));
+        let parts = [self.site.city, self.site.country, system.as_deref()];
         parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
     }
 
     pub fn describe(&self) -> Value {
+        let site = &self.site;
+        let address = (self.address != Address::Unknown).then(|| self.address.to_string());
         json!({
             "event_id": self.event_id,
-            "event_time": rfc3339(self.time),
-            "ip": self.ip,
-            "country": self.country,
-            "city": self.city,
-            "latitude": rounded(self.point.0),
-            "longitude": rounded(self.point.1),
-            "accuracy_km": rounded(self.radius_km),
-            "asn": self.place.asn,
-            "network_kind": self.network_kind,
+            "event_time": rfc3339(i64::from(self.time) * MICROS),
+            "ip": address,
+            "country": site.country,
+            "city": site.city,
+            "latitude": rounded(site.point.0),
+            "longitude": rounded(site.point.1),
+            "accuracy_km": rounded(site.radius_km),
+            "asn": site.place.system(),
+            "network_kind": site.network_kind,
         })
     }
 }
@@ -120,218 +227,4 @@ pub(super) fn distance_km(from: (f64, f64), to: (f64, f64)) -> f64 {
     let half = |difference: f64| (difference / 2.0).sin().powi(2);
     let haversine = half(b - a) + a.cos() * b.cos() * half((to.1 - from.1).to_radians());
     DIAMETER_KM * haversine.sqrt().min(1.0).asin()
-}
-
-/// A position that is remembered.
-#[derive(Debug, Serialize, Deserialize)]
-struct Kept {
-    place: Place,
-    point: (f64, f64),
-    radius_km: f64,
-    time: i64,
-    event_id: String,
-    texts: Texts,
-}
-
-/// Address, kind of network, country and city in one piece of memory.
-#[derive(Debug, Default, Serialize, Deserialize)]
-struct Texts {
-    all: Box<str>,
-    /// Where each ends, and whether it is there at all.
-    ends: [(u32, bool); 4],
-}
-
-impl Texts {
-    fn new(texts: [Option<&str>; 4]) -> Self {
-        let mut all = String::with_capacity(texts.iter().flatten().map(|text| text.len()).sum());
-        let ends = texts.map(|text| {
-            all.push_str(text.unwrap_or_default());
-            (all.len() as u32, text.is_some())
-        });
-        Self {
-            all: all.into(),
-            ends,
-        }
-    }
-
-    fn get(&self) -> [Option<&str>; 4] {
-        let mut start = 0;
-        self.ends.map(|(end, is_there)| {
-            let text = &self.all[start..end as usize];
-            start = end as usize;
-            is_there.then_some(text)
-        })
-    }
-}
-
-impl Kept {
-    fn new(here: &Position<'_>) -> Self {
-        Self {
-            place: here.place,
-            point: here.point,
-            radius_km: here.radius_km,
-            time: here.time,
-            event_id: here.event_id.to_owned(),
-            texts: Texts::new(here.texts()),
-        }
-    }
-
-    /// Becomes the position; what stays as it is, is not written anew.
-    fn set(&mut self, here: &Position<'_>) {
-        if self.texts.get() != here.texts() {
-            self.texts = Texts::new(here.texts());
-        }
-        self.place = here.place;
-        self.point = here.point;
-        self.radius_km = here.radius_km;
-        self.time = here.time;
-        self.event_id.clear();
-        self.event_id.push_str(here.event_id);
-    }
-
-    fn position(&self) -> Position<'_> {
-        let [ip, network_kind, country, city] = self.texts.get();
-        Position {
-            place: self.place,
-            point: self.point,
-            radius_km: self.radius_km,
-            time: self.time,
-            event_id: &self.event_id,
-            ip,
-            network_kind,
-            country,
-            city,
-        }
-    }
-
-    fn bytes(&self) -> usize {
-        size_of::<Self>() + self.event_id.capacity() + self.texts.all.len()
-    }
-}
-
-/// The last position at each of the latest places.
-#[derive(Debug, Default, Serialize, Deserialize)]
-pub(super) struct Recent(Vec<Kept>);
-
-impl Recent {
-    /// About how much memory it takes.
-    pub fn bytes(&self) -> usize {
-        self.0.iter().map(Kept::bytes).sum()
-    }
-
-    pub fn positions(&self) -> impl Iterator<Item = Position<'_>> {
-        self.0.iter().map(Kept::position)
-    }
-
-    /// Forgets what was before this time.
-    pub fn forget(&mut self, before: i64) {
-        self.0.retain(|position| position.time >= before);
-    }
-
-    pub fn add(&mut self, here: &Position<'_>) {
-        if let Some(known) = self.0.iter_mut().find(|known| known.place == here.place) {
-            known.set(here);
-            return;
-        }
-        drop_oldest(&mut self.0, MOST_RECENT, |position| position.time);
-        self.0.reserve_exact(1);
-        self.0.push(Kept::new(here));
-    }
-}
-
-/// The places that the person had.
-#[derive(Debug, Default, Serialize, Deserialize)]
-pub(super) struct Known(Vec<Seen>);
-
-#[derive(Debug, Serialize, Deserialize)]
-struct Seen {
-    place: Place,
-    first: i64,
-    last: i64,
-    /// Whether a journey to it was found before.
-    is_found: bool,
-}
-
-impl Known {
-    /// About how much memory it takes.
-    pub fn bytes(&self) -> usize {
-        self.0.capacity() * size_of::<Seen>()
-    }
-
-    /// Whether the person had no event there before `newest`, nor was found there.
-    pub fn is_new(&self, place: Place, newest: i64) -> bool {
-        let seen = self.0.iter().find(|seen| seen.place == place);
-        seen.is_none_or(|seen| !seen.is_found && seen.first >= newest)
-    }
-
-    /// Whether none of the other places is in the same autonomous system, as far as it is known.
-    pub fn is_new_system(&self, place: Place) -> bool {
-        let mut others = self.0.iter().filter(|seen| seen.place != place);
-        place.asn.is_none() || others.all(|seen| seen.place.asn != place.asn)
-    }
-
-    pub fn add(&mut self, place: Place, time: i64, is_found: bool) {
-        if let Some(seen) = self.0.iter_mut().find(|seen| seen.place == place) {
-            seen.last = time;
-            seen.is_found |= is_found;
-            return;
-        }
-        drop_oldest(&mut self.0, MOST_KNOWN, |seen| seen.last);
-        self.0.reserve_exact(1);
-        self.0.push(Seen {
-            place,
-            first: time,
-            last: time,
-            is_found,
-        });
-    }
-}
-
-/// Where and when a session was first seen.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-pub(super) struct Begun {
-    pub place: Place,
-    pub time: i64,
-}
-
-/// The person's sessions, each with its beginning and when it was used last.
-#[derive(Debug, Default, Serialize, Deserialize)]
-pub(super) struct Sessions(Vec<(Box<str>, Begun, i64)>);
-
-impl Sessions {
-    /// About how much memory it takes.
-    pub fn bytes(&self) -> usize {
-        let texts: usize = self.0.iter().map(|(id, ..)| id.len()).sum();
-        texts + self.0.capacity() * size_of::<(Box<str>, Begun, i64)>()
-    }
-
-    /// The beginning of the session that is used here and now; it is now if the session is not
-    /// known. A sign-in without a session is told by its own id, and not remembered.
-    pub fn begun(&mut self, id: &str, here: &Position<'_>) -> Begun {
-        let now = Begun {
-            place: here.place,
-            time: here.time,
-        };
-        if id == here.event_id {
-            return now;
-        }
-        if let Some((_, begun, last)) = self.0.iter_mut().find(|(known, ..)| **known == *id) {
-            *last = here.time;
-            return *begun;
-        }
-        drop_oldest(&mut self.0, MOST_SESSIONS, |(.., last)| *last);
-        self.0.reserve_exact(1);
-        self.0.push((id.into(), now, here.time));
-        now
-    }
-}
-
-/// Makes room for one more among at most `most`.
-fn drop_oldest<T>(list: &mut Vec<T>, most: usize, used: impl Fn(&T) -> i64) {
-    if list.len() < most {
-        return;
-    }
-    if let Some((at, _)) = list.iter().enumerate().min_by_key(|(_, item)| used(item)) {
-        list.remove(at);
-    }
 }
