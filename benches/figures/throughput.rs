@@ -193,6 +193,7 @@ fn detect(
             resources: Resources {
                 threads: rayon::current_num_threads(),
                 memory_bytes: 4 << 30,
+                state_bytes: 4 << 30,
             },
             execution,
             extra,

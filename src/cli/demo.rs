@@ -62,7 +62,7 @@ impl Demo {
         let job = Job {
             rules: &rules,
             enricher: Arc::new(Enricher::new(networks)),
-            resources: detect::resources(MEMORY_MIB),
+            resources: detect::resources(MEMORY_MIB, detect::STATE_MIB),
             execution: Execution::Live,
             extra: ColumnSet::default(),
         };

@@ -56,6 +56,9 @@ pub(super) struct Detect {
     /// Memory for events in MiB; what does not fit goes to temporary files
     #[arg(long, value_name = "N", default_value_t = 4096, value_parser = clap::value_parser!(u32).range(1..))]
     memory_mib: u32,
+    /// Memory for what rules remember in MiB; if it is not enough, the largest rule is stopped
+    #[arg(long, value_name = "N", default_value_t = STATE_MIB, value_parser = clap::value_parser!(u32).range(1..))]
+    state_mib: u32,
     /// No progress and no summary
     #[arg(long, short)]
     quiet: bool,
@@ -118,7 +121,7 @@ impl Detect {
         let job = Job {
             rules: &rules,
             enricher: Arc::new(Enricher::new(networks)),
-            resources: resources(self.memory_mib),
+            resources: resources(self.memory_mib, self.state_mib),
             execution: self.execution.into(),
             extra: ColumnSet::default(),
         };
@@ -163,11 +166,15 @@ impl Detect {
     }
 }
 
-/// All threads of the machine, and so much memory.
-pub(super) fn resources(memory_mib: u32) -> Resources {
+/// What rules may remember unless it is said otherwise.
+pub(super) const STATE_MIB: u32 = 4096;
+
+/// All threads of the machine, and so much memory for events and for what rules remember.
+pub(super) fn resources(memory_mib: u32, state_mib: u32) -> Resources {
     Resources {
         threads: thread::available_parallelism().map_or(1, usize::from),
         memory_bytes: (memory_mib as usize) << 20,
+        state_bytes: (state_mib as usize) << 20,
     }
 }
 

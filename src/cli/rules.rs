@@ -375,7 +375,7 @@ fn try_out(rule: &Rule, test: &Test) -> Result<Result<(), String>, Failure> {
     let job = Job {
         rules: std::slice::from_ref(rule),
         enricher: Arc::new(Enricher::new(networks)),
-        resources: detect::resources(1024),
+        resources: detect::resources(1024, 1024),
         execution: Execution::Live,
         extra: ColumnSet::default(),
     };

@@ -20,6 +20,8 @@ pub struct Resources {
     pub threads: usize,
     /// Memory for the log, and as much again for sorting it; beyond that both use temporary files.
     pub memory_bytes: usize,
+    /// Memory for what rules remember when they run live.
+    pub state_bytes: usize,
 }
 
 /// What became of one program.

@@ -11,6 +11,7 @@
 //! What comes out depends on the rows alone: not on the batches in which they came, nor on the
 //! number of threads.
 
+mod budget;
 mod chunk;
 mod level;
 mod pending;
@@ -22,6 +23,7 @@ use arrow::datatypes::TimestampMicrosecondType;
 use datafusion::error::{DataFusionError, Result as Fallible};
 use rayon::prelude::*;
 
+use self::budget::Budget;
 use self::chunk::Chunk;
 use self::level::{Level, fill};
 use self::pending::Pending;
@@ -56,6 +58,7 @@ pub struct Live {
     fields: Vec<Field>,
     /// By program, why it can go no further.
     failures: Vec<Option<String>>,
+    budget: Budget,
     /// What snapshots are known by.
     fingerprint: [u8; 32],
 }
@@ -90,6 +93,7 @@ impl Live {
             watermark: i64::MIN,
             fields: columns.iter().map(Field::event).collect(),
             failures: vec![None; programs.len()],
+            budget: Budget::new(usize::MAX),
             programs,
             encodings,
             graph,
@@ -199,13 +203,24 @@ impl Live {
         if let Some(batch) = &batch {
             fill(&mut chunks, EVENTS, batch, &self.fields);
         }
+        let failed = self.failed();
         for level in 0..self.graph.levels() {
             Level::new(level, &self.graph, &self.encodings, &routes, watermark)
+                .without(&self.failures)
                 .run(&mut chunks, &mut self.shards)?;
         }
         let findings = self.findings(&mut chunks)?;
         self.watermark = watermark;
+        if self.failed() > failed {
+            self.stop_failed();
+        }
+        self.keep_to_budget(batch.map_or(0, |batch| batch.num_rows()));
         Ok(findings)
+    }
+
+    /// How many programs can go no further.
+    fn failed(&self) -> usize {
+        self.failures.iter().flatten().count()
     }
 
     /// What came out of the programs.

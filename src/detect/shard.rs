@@ -233,4 +233,9 @@ impl Shard {
             window.settle(&mut self.spaces[group.space], watermark);
         }
     }
+
+    /// Stops the calls of a group at these positions.
+    pub fn stop(&mut self, at: usize, group: &Group, calls: impl Iterator<Item = usize>) {
+        self.windows[at].stop(&mut self.spaces[group.space], calls);
+    }
 }

@@ -58,8 +58,8 @@ pub(super) struct KeyedWindow {
     behind: i64,
     /// How far frames look ahead, in microseconds.
     wait: i64,
-    /// Whether a key's state stays when its rows are gone.
-    is_lasting: bool,
+    /// By call: whether a key's state stays when its rows are gone.
+    lasting: Vec<bool>,
     has_panes: bool,
     /// Whether rows stand in the log.
     keeps_rows: bool,
@@ -78,7 +78,12 @@ struct Held {
     members: Members,
     /// When panes are over, and the members that hold them.
     panes: VecDeque<(i64, u32)>,
+    /// When idle members were looked for last, in days.
+    day: i64,
 }
+
+/// Microseconds.
+const DAY: i64 = 86_400 * crate::event::time::MICROS;
 
 /// A call at work.
 #[derive(Debug)]
@@ -86,6 +91,8 @@ enum Slot {
     Sliding(Box<dyn Sliding>),
     Stepping(Box<dyn Stepping>),
     Recall(Recall),
+    /// Nobody needs it any more.
+    Stopped,
 }
 
 impl KeyedWindow {
@@ -99,7 +106,7 @@ impl KeyedWindow {
         Self {
             behind,
             wait: group.wait,
-            is_lasting: calls.clone().any(build::is_lasting),
+            lasting: calls.clone().map(build::is_lasting).collect(),
             has_panes: graph.spaces[group.space].pane.is_some(),
             keeps_rows: !slots.iter().all(is_stepping),
             slots,
@@ -134,6 +141,7 @@ impl KeyedWindow {
                     slot.run(input, rows.clone(), &self.rows)?;
                 }
                 Slot::Recall(slot) => slot.enter(input, rows.clone()),
+                Slot::Stopped => {}
             }
         }
         if !self.keeps_rows {
@@ -155,6 +163,7 @@ impl KeyedWindow {
     /// Finds the members that the rows belong to; keys new to the group become members.
     fn enter(&mut self, keys: &mut Keys, batch: &Prepared, rows: Range<usize>) {
         let Held { members, panes, .. } = &mut self.held;
+        let is_lasting = self.lasting.contains(&true);
         // First all look-ups, none of which waits for another's memory.
         self.rows.clear();
         self.rows.extend(rows.clone().map(|row| {
@@ -168,7 +177,7 @@ impl KeyedWindow {
                 let key = keys.enter(hash, bytes);
                 *member = members.enter(key, || keys.hold(key));
             }
-            if self.is_lasting && !members.is_held(*member) {
+            if is_lasting && members.reasons(*member) == 0 {
                 members.hold(*member);
                 if self.has_panes {
                     panes.push_back((batch.pane_ends[row], *member));
@@ -235,7 +244,7 @@ impl KeyedWindow {
             .map(|slot| match slot {
                 Slot::Sliding(slot) => Some(slot.take()),
                 Slot::Stepping(slot) => Some(slot.take()),
-                Slot::Recall(_) => None,
+                Slot::Recall(_) | Slot::Stopped => None,
             })
             .collect()
     }
@@ -247,7 +256,7 @@ impl KeyedWindow {
         for slot in &mut self.slots {
             match slot {
                 Slot::Sliding(slot) => first = first.min(slot.settle(&self.held.log, time)),
-                Slot::Stepping(_) => {}
+                Slot::Stepping(_) | Slot::Stopped => {}
                 Slot::Recall(slot) => first = first.min(slot.settle(&self.held.log, watermark)),
             }
         }
@@ -257,7 +266,7 @@ impl KeyedWindow {
         for slot in &mut self.slots {
             match slot {
                 Slot::Sliding(slot) => slot.trim(first),
-                Slot::Stepping(_) => {}
+                Slot::Stepping(_) | Slot::Stopped => {}
                 Slot::Recall(slot) => slot.trim(first),
             }
         }
@@ -268,6 +277,31 @@ impl KeyedWindow {
         }
         while let Some((_, member)) = self.held.panes.pop_front_if(|(end, _)| *end <= time) {
             self.let_go(keys, member);
+        }
+        let day = time.div_euclid(DAY);
+        if self.held.day != day {
+            self.held.day = day;
+            self.let_idle_go(keys, time);
+        }
+    }
+
+    /// Lets go of members that are as if they had never been here; once a day, so that it costs each
+    /// next to nothing.
+    fn let_idle_go(&mut self, keys: &mut Keys, time: i64) {
+        if self.has_panes || !self.lasting.contains(&true) {
+            return;
+        }
+        for member in 0..self.held.members.bound() as u32 {
+            let mut slots = self.slots.iter().zip(&self.lasting);
+            let is_over = |(slot, is_lasting): (&Slot, &bool)| match slot {
+                Slot::Stepping(slot) => slot.is_over(member, time),
+                Slot::Sliding(_) => !is_lasting,
+                Slot::Recall(_) | Slot::Stopped => true,
+            };
+            // That its state lasts is the only reason.
+            if self.held.members.reasons(member) == 1 && slots.all(is_over) {
+                self.let_go(keys, member);
+            }
         }
     }
 
@@ -280,10 +314,23 @@ impl KeyedWindow {
             match slot {
                 Slot::Sliding(slot) => slot.forget(member),
                 Slot::Stepping(slot) => slot.forget(member),
-                Slot::Recall(_) => {}
+                Slot::Recall(_) | Slot::Stopped => {}
             }
         }
         keys.release(key);
+    }
+
+    /// Stops the calls at these positions: what they hold is freed. Their results must not be read.
+    pub fn stop(&mut self, keys: &mut Keys, calls: impl Iterator<Item = usize>) {
+        for call in calls {
+            self.slots[call] = Slot::Stopped;
+        }
+        let is_stopped = |slot: &Slot| matches!(slot, Slot::Stopped);
+        if self.slots.iter().all(is_stopped) {
+            let held = std::mem::take(&mut self.held);
+            held.members.keys().for_each(|key| keys.release(key));
+            self.carried.clear();
+        }
     }
 
     /// The events of a key that the call at this position remembers, the newest first.
@@ -305,6 +352,7 @@ impl KeyedWindow {
             Slot::Sliding(slot) => slot.bytes(),
             Slot::Stepping(slot) => slot.bytes(),
             Slot::Recall(slot) => slot.bytes(),
+            Slot::Stopped => 0,
         });
         let carried: usize = self
             .carried
@@ -325,6 +373,7 @@ impl KeyedWindow {
             Slot::Sliding(slot) => slot.save(),
             Slot::Stepping(slot) => slot.save(),
             Slot::Recall(slot) => slot.save(),
+            Slot::Stopped => Ok(Vec::new()),
         });
         Ok(Saved {
             held: postcard::to_stdvec(&self.held)?,
@@ -341,9 +390,11 @@ impl KeyedWindow {
         }
         for (slot, bytes) in self.slots.iter_mut().zip(&saved.slots) {
             match slot {
+                slot if bytes.is_empty() => *slot = Slot::Stopped,
                 Slot::Sliding(slot) => slot.load(bytes)?,
                 Slot::Stepping(slot) => slot.load(bytes)?,
                 Slot::Recall(slot) => slot.load(bytes)?,
+                Slot::Stopped => {}
             }
         }
         self.carried = saved.carried.into();

@@ -150,7 +150,7 @@ impl Engine {
         let programs: Vec<_> = job.rules.iter().map(|rule| &rule.program).collect();
         let live = Live::new(&Planner::new()?, &programs).map_err(|(_, error)| error)?;
         Ok(Self {
-            live,
+            live: live.with_budget(job.resources.state_bytes),
             records: Records::default(),
             recent: VecDeque::new(),
             wait: programs.iter().map(|p| p.wait_micros).max().unwrap_or(0),

@@ -1,8 +1,13 @@
-//! What the live engine refuses: queries that it cannot run, and states that are none of its own.
+//! What the live engine refuses: queries that it cannot run, states that are none of its own, and
+//! rules that remember too much.
 
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, RecordBatch, StringViewArray, TimestampMicrosecondArray};
 use gridwatch::detect::Program;
 use gridwatch::detect::live::Live;
 use gridwatch::detect::plan::Planner;
+use gridwatch::event::schema::{Column, UTC};
 
 fn program(sql: &str) -> Program {
     Program {
@@ -163,11 +168,86 @@ fn a_state_that_does_not_fit_is_refused_and_changes_nothing() {
         ),
         (
             refusal(&one, &changed(&|bytes| bytes[16] = 9)),
-            "is of format 9, and this version reads format 1",
+            "is of format 9, and this version reads format 2",
         ),
         (refusal(&one, &changed(&|bytes| bytes[90] ^= 1)), "checksum"),
     ] {
         assert!(said.contains(wanted), "{said}");
         assert!(said.contains("the state is built from the log"), "{said}");
     }
+}
+
+/// Events of a thousand people, one a second from this one on, each with a file of its own.
+fn events(engine: &Live, from: i64, count: i64) -> RecordBatch {
+    let schema = engine.columns().schema();
+    let text = |name: &dyn Fn(i64) -> String| -> ArrayRef {
+        let names = (from..from + count).map(|number| Some(name(number)));
+        Arc::new(names.collect::<StringViewArray>())
+    };
+    let columns = schema.fields().iter().map(|field| -> ArrayRef {
+        match Column::by_name(field.name()) {
+            Some(Column::EventId) => text(&|number| format!("{number:08}")),
+            Some(Column::ActorId) => text(&|number| format!("U{}", number % 1000)),
+            Some(Column::EntityId) => text(&|number| format!("file {number}")),
+            _ => {
+                let times = (from..from + count).map(|number| Some(number * 1_000_000));
+                let times: TimestampMicrosecondArray = times.collect();
+                Arc::new(times.with_timezone(UTC))
+            }
+        }
+    });
+    RecordBatch::try_new(Arc::clone(&schema), columns.collect()).unwrap()
+}
+
+#[test]
+fn the_rule_that_remembers_too_much_is_stopped_and_the_others_go_on() {
+    let planner = Planner::new().unwrap();
+    let where_true = |column: &str, condition: &str| {
+        program(&format!(
+            "SELECT * FROM ({}) WHERE {condition}",
+            with(column)
+        ))
+    };
+    let heavy = where_true(
+        "count(DISTINCT entity_id) OVER (PARTITION BY actor_id ORDER BY order_time RANGE INTERVAL '48 \
+         hours' PRECEDING)",
+        "x > 100",
+    );
+    let light = where_true(
+        "row_number() OVER (PARTITION BY actor_id ORDER BY order_time, event_time, event_id)",
+        "x % 50 = 1",
+    );
+    const MOST: usize = 4 << 20;
+    let new = || {
+        let engine = Live::new(&planner, &[&heavy, &light]).unwrap();
+        engine.with_budget(MOST)
+    };
+    let mut alone = Live::new(&planner, &[&light]).unwrap();
+    let mut engine = new();
+    let mut stopped_at = None;
+    for from in (0..150_000).step_by(10_000) {
+        let expected = {
+            alone.push(&events(&alone, from, 10_000)).unwrap();
+            alone.advance((from + 10_000) * 1_000_000).unwrap()
+        };
+        engine.push(&events(&engine, from, 10_000)).unwrap();
+        let found = engine.advance((from + 10_000) * 1_000_000).unwrap();
+        assert!(!expected[0].is_empty() || from % 50_000 != 0);
+        assert_eq!(found[1], expected[0]);
+        if engine.failures()[0].is_some() {
+            stopped_at.get_or_insert(from);
+            let saved: Vec<Vec<u8>> = (0..Live::SHARDS)
+                .map(|shard| engine.snapshot(shard).unwrap())
+                .collect();
+            engine = new();
+            engine.restore(&saved).unwrap();
+        }
+    }
+    assert!(stopped_at.is_some_and(|at| at > 0 && at < 140_000));
+    let reason = engine.failures()[0].clone().unwrap();
+    assert!(reason.contains("together may remember 4 MiB"), "{reason}");
+    assert_eq!(engine.failures()[1], None);
+    let (total, each) = engine.usage();
+    assert!(total.bytes < MOST && each[0].bytes < MOST / 8);
+    assert_eq!(each[1].keys, 1000);
 }

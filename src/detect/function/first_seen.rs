@@ -8,7 +8,8 @@ use crate::anomaly::Because;
 use crate::event::time::{MICROS, rfc3339};
 
 /// Finds a value at its first event, once the key's own history is `learn_secs` long. A value not
-/// seen for longer than `forget_secs` counts as new again. NULL is no value.
+/// seen for longer than `forget_secs` counts as new again; a key without any for so long begins anew.
+/// NULL is no value.
 #[derive(Debug)]
 pub struct FirstSeen;
 
@@ -44,8 +45,11 @@ impl Fold for FirstSeen {
         let time = seconds(arguments.integer(1, row)?);
         let limit = |argument| arguments.integer(argument, row).unwrap_or(i64::MAX);
         let (learn, forget) = (limit(2), limit(3));
-        if memory.is_empty() {
-            LAYOUT.head_mut(memory)[0] = time;
+        if memory.is_over(time.into()) {
+            Self::release(memory, texts);
+        }
+        if let Some(head) = LAYOUT.begin(memory, time, forget) {
+            head[0] = time;
         }
         let since = LAYOUT.head(memory)[0];
         let last_seen = see(memory, texts, value, time);

@@ -1,10 +1,11 @@
 //! What a fold remembers of a key: some numbers and lists of records in one piece of memory.
 //!
 //! There are as many memories as people, each is read at every event of its person, and none of them
-//! is in the processor's cache by then. So all of it lies side by side, in words of 32 bits:
+//! is in the processor's cache by then. So all of it lies side by side, in words of 32 bits. It begins
+//! with the second after which nothing of it holds any more, if no event comes before:
 //!
 //! ```text
-//! head │ lengths of the lists but the last, two a word │ first list │ second list │ …
+//! until │ head │ lengths of the lists but the last, two a word │ first list │ second list │ …
 //! ```
 
 use std::ops::Range;
@@ -17,9 +18,24 @@ use serde::{Deserialize, Serialize};
 pub(crate) struct Memory(Box<[u32]>);
 
 impl Memory {
-    /// Whether there was no event yet.
-    pub fn is_empty(&self) -> bool {
+    fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// Whether nothing of it holds at an event of this second.
+    pub fn is_over(&self, second: i64) -> bool {
+        self.0
+            .first()
+            .is_none_or(|until| i64::from(*until) < second)
+    }
+
+    /// Holds until `horizon` seconds after this second.
+    fn keep(&mut self, second: u32, horizon: i64) {
+        let until = i64::from(second).saturating_add(horizon.max(0));
+        let until = u32::try_from(until).unwrap_or(u32::MAX);
+        if let Some(known) = self.0.first_mut() {
+            *known = until.max(*known);
+        }
     }
 
     /// How much memory it takes beyond its own size.
@@ -38,7 +54,7 @@ impl Memory {
 /// Where things are in a memory: `LISTS` lists, of which each has records of one width.
 #[derive(Debug)]
 pub(crate) struct Layout<const LISTS: usize> {
-    /// Words at the beginning.
+    /// Words of the head.
     pub head: usize,
     /// Words of a record, by list; a list holds fewer than 2^16 records.
     pub widths: [usize; LISTS],
@@ -47,31 +63,39 @@ pub(crate) struct Layout<const LISTS: usize> {
 impl<const LISTS: usize> Layout<LISTS> {
     /// Words before the first list.
     const fn start(&self) -> usize {
-        self.head + LISTS / 2
+        1 + self.head + LISTS / 2
     }
 
-    /// The words of the head; none before the first event.
-    pub fn head<'a>(&self, memory: &'a Memory) -> &'a [u32] {
-        memory.0.get(..self.head).unwrap_or_default()
-    }
-
-    /// The words of the head, at first 0.
-    pub fn head_mut<'a>(&self, memory: &'a mut Memory) -> &'a mut [u32] {
-        if memory.is_empty() {
+    /// Begins with an event of this second, unless the memory holds still; gives the head if it does
+    /// begin. From now on it holds for another `horizon` seconds. An old memory must be released first.
+    pub fn begin<'a>(
+        &self,
+        memory: &'a mut Memory,
+        second: u32,
+        horizon: i64,
+    ) -> Option<&'a mut [u32]> {
+        let begins = memory.is_over(second.into());
+        if begins {
             memory.0 = vec![0; self.start()].into();
         }
-        &mut memory.0[..self.head]
+        memory.keep(second, horizon);
+        begins.then(|| &mut memory.0[1..=self.head])
+    }
+
+    /// The words of the head.
+    pub fn head<'a>(&self, memory: &'a Memory) -> &'a [u32] {
+        memory.0.get(1..=self.head).unwrap_or_default()
     }
 
     fn length(&self, memory: &Memory, list: usize) -> usize {
-        let pair = memory.0.get(self.head + list / 2).copied().unwrap_or(0);
+        let pair = memory.0.get(1 + self.head + list / 2).copied().unwrap_or(0);
         self.widths[list] * (pair >> (list % 2 * 16) & 0xffff) as usize
     }
 
     fn set_length(&self, memory: &mut Memory, list: usize, words: usize) {
         if list + 1 < LISTS {
             let shift = list % 2 * 16;
-            let pair = &mut memory.0[self.head + list / 2];
+            let pair = &mut memory.0[1 + self.head + list / 2];
             *pair = *pair & !(0xffff << shift) | ((words / self.widths[list]) as u32) << shift;
         }
     }
@@ -101,9 +125,8 @@ impl<const LISTS: usize> Layout<LISTS> {
         &mut memory.0[range][at * width..][..width]
     }
 
-    /// Adds a record at the end of a list.
+    /// Adds a record at the end of a list of a memory that was begun.
     pub fn push(&self, memory: &mut Memory, list: usize, record: &[u32]) {
-        self.head_mut(memory);
         let range = self.range(memory, list);
         let mut words = Vec::with_capacity(memory.0.len() + record.len());
         words.extend_from_slice(&memory.0[..range.end]);
@@ -148,6 +171,7 @@ mod tests {
             acts in prop::collection::vec((0..4_u8, 0..3_usize, any::<u32>()), 0..60),
         ) {
             let mut memory = Memory::default();
+            LAYOUT.begin(&mut memory, 5, 10).expect("it is empty")[0] = 7;
             let mut lists: [Vec<Vec<u32>>; 3] = Default::default();
             for (act, list, number) in acts {
                 let at = number as usize % lists[list].len().max(1);
@@ -170,13 +194,23 @@ mod tests {
                         lists[list][at][0] = number;
                     }
                 }
-                LAYOUT.head_mut(&mut memory)[0] = number;
                 for (list, wanted) in lists.iter().enumerate() {
                     let found: Vec<&[u32]> = LAYOUT.list(&memory, list).collect();
                     prop_assert_eq!(&found, wanted);
                 }
-                prop_assert_eq!(LAYOUT.head(&memory)[0], number);
+                prop_assert_eq!(LAYOUT.head(&memory)[0], 7);
             }
+        }
+    }
+
+    #[test]
+    fn a_memory_is_over_when_its_horizon_is() {
+        let mut memory = Memory::default();
+        assert!(memory.is_over(0));
+        for (second, begins) in [(5, true), (15, false), (10, false), (25, false), (36, true)] {
+            let is_over = memory.is_over(second.into());
+            assert_eq!(LAYOUT.begin(&mut memory, second, 10).is_some(), begins);
+            assert_eq!(is_over, begins);
         }
     }
 }

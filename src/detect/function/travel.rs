@@ -20,7 +20,8 @@ use crate::event::time::{MICROS, rfc3339};
 
 /// Reads positions: latitude, longitude, accuracy_km, ip, asn, network_kind, country, city,
 /// session, event_time, event_id; and the rule's parameters: speed_kmh, distance_km, within_secs,
-/// new_session_secs, learn_secs. A row without coordinates is none.
+/// new_session_secs, learn_secs, forget_secs. A row without coordinates is none; a person without any
+/// for longer than `forget_secs` begins anew.
 ///
 /// What it finds is `high`, or `medium` in the person's first `learn_secs` and for a running
 /// session.
@@ -35,6 +36,7 @@ struct Limits {
     within_secs: i64,
     new_session_secs: i64,
     learn_secs: i64,
+    forget_secs: i64,
 }
 
 /// A journey that nobody can have made.
@@ -66,6 +68,7 @@ impl Fold for Travel {
         Argument::Integer,
         Argument::Integer,
         Argument::Integer,
+        Argument::Integer,
     ];
 
     fn step(
@@ -76,7 +79,7 @@ impl Fold for Travel {
     ) -> Option<Found> {
         let here = Position::read(arguments, row)?;
         let limits = Limits::read(arguments, row);
-        let mut person = Person::at(memory, texts, here.time);
+        let mut person = Person::at(memory, texts, here.time, limits.forget_secs);
         let newest = i64::from(here.time) - limits.new_session_secs;
         person.settle(i64::from(here.time) - limits.within_secs, newest);
         // A sign-in without a session is told by its own id, and not remembered.
@@ -123,6 +126,7 @@ impl Limits {
             within_secs: secs(13),
             new_session_secs: secs(14),
             learn_secs: secs(15),
+            forget_secs: arguments.integer(16, row).unwrap_or(i64::MAX),
         }
     }
 }

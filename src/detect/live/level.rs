@@ -65,6 +65,19 @@ impl<'a> Level<'a> {
         }
     }
 
+    /// Leaves out what only programs need that failed.
+    pub fn without(mut self, failures: &[Option<String>]) -> Self {
+        let is_needed = |users: &Vec<usize>| users.iter().any(|user| failures[*user].is_none());
+        let graph = self.graph;
+        self.tables
+            .retain(|table| is_needed(&graph.tables[*table].users));
+        self.groups.retain(|group| {
+            let mut calls = graph.groups[*group].calls.iter();
+            calls.any(|call| is_needed(&graph.calls[*call].users))
+        });
+        self
+    }
+
     /// Finds the rows of the tables, has the windows take them, and gives the chunks the results.
     ///
     /// # Errors

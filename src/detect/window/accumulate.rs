@@ -123,6 +123,10 @@ pub(crate) struct Distinct {
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Multiset {
     Few(Vec<(u64, u32)>),
+    #[expect(
+        clippy::box_collection,
+        reason = "few keys have many values, and all have the room"
+    )]
     Many(Box<HashMap<u64, u32, FixedState>>),
 }
 

@@ -14,9 +14,13 @@ use super::numbered::grow;
 use super::slot::{Input, Stepping, Stored, from_bytes};
 use super::value::Texts;
 use crate::detect::function::{Arguments, Fold, Memory};
+use crate::event::time::MICROS;
 
 /// So many rows ahead memories are brought near, that none has to be waited for.
 const AHEAD: usize = 16;
+
+/// No event comes so many seconds after its time and is judged live.
+const MOST_DELAY: i64 = 86_400;
 
 /// One memory a key that was seen.
 #[derive(Debug)]
@@ -65,6 +69,13 @@ impl<F: Fold> Stepping for Folding<F> {
             }
         }
         Ok(())
+    }
+
+    fn is_over(&self, key: u32, time: i64) -> bool {
+        // A delayed event is dated a little before its `order_time`.
+        let second = time.div_euclid(MICROS) - MOST_DELAY;
+        let memory = self.held.memories.get(key as usize);
+        memory.is_none_or(|memory| memory.is_over(second))
     }
 
     fn forget(&mut self, key: u32) {

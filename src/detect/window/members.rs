@@ -49,9 +49,9 @@ impl Members {
         number
     }
 
-    /// Whether there is any reason to keep it.
-    pub fn is_held(&self, member: u32) -> bool {
-        self.members[member as usize].reasons > 0
+    /// How many reasons there are to keep it.
+    pub fn reasons(&self, member: u32) -> u32 {
+        self.members[member as usize].reasons
     }
 
     /// There is one reason more.
@@ -69,6 +69,12 @@ impl Members {
         self.by_key[member.key as usize] = 0;
         self.free.push(number);
         Some(member.key)
+    }
+
+    /// The keys of all members.
+    pub fn keys(&self) -> impl Iterator<Item = u32> {
+        let held = self.members.iter().filter(|member| member.reasons > 0);
+        held.map(|member| member.key)
     }
 
     /// One more than the largest number there is.

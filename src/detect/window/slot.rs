@@ -69,6 +69,11 @@ pub(crate) trait Stepping: Debug + Send + Sync {
     /// When the input is not what the call reads.
     fn run(&mut self, input: &Input, rows: Range<usize>, keys: &[u32]) -> Result<()>;
 
+    /// Whether a key is as one that was never seen, for all rows from `time` on.
+    fn is_over(&self, _key: u32, _time: i64) -> bool {
+        false
+    }
+
     fn forget(&mut self, key: u32);
 
     fn take(&mut self) -> ArrayRef;

@@ -93,6 +93,10 @@ enum Past {
     #[default]
     None,
     One(Kept),
+    #[expect(
+        clippy::box_collection,
+        reason = "few rules ask for several, and all keys have the room"
+    )]
     Several(Box<VecDeque<Kept>>),
 }
 

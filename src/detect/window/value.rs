@@ -220,6 +220,11 @@ impl Texts {
         number
     }
 
+    /// The text has one holder more.
+    pub fn hold(&mut self, number: u32) {
+        self.0.hold(number);
+    }
+
     pub fn get(&self, number: u32) -> &str {
         std::str::from_utf8(self.0.get(number)).unwrap_or_default()
     }

@@ -20,6 +20,8 @@ settings! {
         new_session: Option<Spanned<String>>,
         /// How long a person is young, 5d by default.
         learn: Option<Spanned<String>>,
+        /// After how long without an event a person begins anew, 90d by default.
+        forget: Option<Spanned<String>>,
     }
 }
 
@@ -39,6 +41,7 @@ impl Kind for Travel {
         let within_secs = draft.duration(self.within.as_ref(), "12h", 60);
         let session_secs = draft.duration(self.new_session.as_ref(), "2h", 0);
         let learn_secs = draft.duration(self.learn.as_ref(), "5d", 0);
+        let forget_secs = draft.duration(self.forget.as_ref(), "90d", 1);
         let mut common = common?;
         let needed = [
             "own_context",
@@ -51,7 +54,8 @@ impl Kind for Travel {
             "SELECT {columns} FROM (\n  SELECT *, travel(\n    latitude, longitude, accuracy_km, ip, \
              asn, network_kind, country, city,\n    coalesce(session_id, CASE WHEN action = \
              'user_login' THEN event_id END), event_time, event_id,\n    {speed_kmh:?}, \
-             {distance_km:?}, {within_secs}, {session_secs}, {learn_secs}\n  ) OVER (PARTITION BY \
+             {distance_km:?}, {within_secs}, {session_secs}, {learn_secs}, \
+             {forget_secs}\n  ) OVER (PARTITION BY \
              {keys} ORDER BY {order}) AS finding\n  FROM {relation}\n  WHERE {condition}\n) WHERE \
              finding IS NOT NULL",
             columns = common.columns(&["finding"]),

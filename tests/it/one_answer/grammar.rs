@@ -187,7 +187,7 @@ fn window() -> impl Strategy<Value = (String, i64)> {
         1 => partition().prop_map(|by| {
             (format!(
                 "travel(latitude, longitude, accuracy_km, ip, asn, network_kind, country, city, \
-                 session_id, event_time, event_id, 900.0, 500.0, 43200, 7200, 3600) OVER ({by} {CANONICAL})"
+                 session_id, event_time, event_id, 900.0, 500.0, 43200, 7200, 3600, 86400) OVER ({by} {CANONICAL})"
             ), 0)
         }),
     ]

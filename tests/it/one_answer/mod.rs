@@ -1,7 +1,8 @@
 //! The promise of the live engine: whatever the stream, the rules, the batches, the threads and the
 //! restarts, it finds what history finds.
 //!
-//! `GRIDWATCH_CASES=200000 cargo test one_answer` tries more.
+//! `GRIDWATCH_CASES=200000 cargo test --release one_answer` tries more. A case is a stream with its
+//! batches, threads and restarts, and a rule or several; each draw of rules is tried on some streams.
 
 mod grammar;
 mod stream;
@@ -21,14 +22,29 @@ use self::stream::{Admitted, Step, Stream};
 
 static PLANNER: LazyLock<Mutex<Planner>> = LazyLock::new(|| Mutex::new(Planner::new().unwrap()));
 
-/// How many streams are tried in an ordinary run: with one rule each, and with several at once.
+/// How many cases are tried in an ordinary run: with one rule each, and with several at once.
 const WITH_ONE: u32 = 1200;
 const WITH_SEVERAL: u32 = 400;
 
+/// How many cases are asked for in all.
+static ASKED: LazyLock<Option<u32>> = LazyLock::new(|| {
+    let asked = std::env::var("GRIDWATCH_CASES").ok()?;
+    Some(asked.parse().expect("GRIDWATCH_CASES is a number"))
+});
+
+/// Streams for each draw of rules: planning takes longer than judging.
+fn streams() -> usize {
+    if ASKED.is_some() { 10 } else { 2 }
+}
+
+/// So many cases, or a share of those that are asked for.
 fn config(cases: u32) -> ProptestConfig {
-    let asked = std::env::var("GRIDWATCH_CASES").ok();
+    let all = WITH_ONE + WITH_SEVERAL;
+    let cases = ASKED.map_or(cases, |asked| {
+        (u64::from(asked) * u64::from(cases) / u64::from(all)) as u32
+    });
     ProptestConfig {
-        cases: asked.and_then(|asked| asked.parse().ok()).unwrap_or(cases),
+        cases: cases.div_ceil(streams() as u32),
         max_shrink_iters: 60,
         failure_persistence: None,
         ..ProptestConfig::default()
@@ -45,19 +61,28 @@ fn log_of(steps: &[Step], columns: ColumnSet) -> Arc<Log> {
     Arc::new(collector.finish().unwrap())
 }
 
-/// What the live engine finds.
+/// The state of all shards.
+fn saved(engine: &Live) -> Vec<Vec<u8>> {
+    let shards = (0..Live::SHARDS).map(|shard| engine.snapshot(shard).unwrap());
+    shards.collect()
+}
+
+/// What the live engine finds. Two engines take turns at every restart, whatever they did before.
 fn live(
-    programs: &[&Program],
+    [engine, other]: &mut [Live; 2],
     steps: &[Step],
     columns: ColumnSet,
     (end, threads): (i64, usize),
 ) -> Vec<Vec<Finding>> {
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
-    pool.unwrap().install(|| {
-        let new = || Live::new(&PLANNER.lock().unwrap(), programs).unwrap();
-        let mut engine = new();
+    static POOLS: LazyLock<[rayon::ThreadPool; 5]> = LazyLock::new(|| {
+        std::array::from_fn(|at| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(at + 1);
+            pool.build().unwrap()
+        })
+    });
+    POOLS[threads - 1].install(|| {
         let mut waiting: Vec<Admitted> = Vec::new();
-        let mut found = vec![Vec::new(); programs.len()];
+        let mut found = vec![Vec::new(); engine.failures().len()];
         let last = Step::Advance(end);
         for step in steps.iter().chain([&last]) {
             match step {
@@ -75,10 +100,8 @@ fn live(
                     waiting.retain(|event| event.order_time >= *watermark);
                 }
                 Step::SaveAndRestore => {
-                    let saved = (0..Live::SHARDS).map(|shard| engine.snapshot(shard).unwrap());
-                    let saved: Vec<Vec<u8>> = saved.collect();
-                    engine = new();
-                    engine.restore(&saved).unwrap();
+                    std::mem::swap(engine, other);
+                    engine.restore(&saved(other)).unwrap();
                     engine.push(&stream::batch(&waiting, columns)).unwrap();
                 }
             }
@@ -90,11 +113,10 @@ fn live(
     })
 }
 
-fn compare(stream: &Stream, programs: &[Program]) -> Result<(), TestCaseError> {
-    let steps = stream.steps();
+fn compare(streams: &[Stream], programs: &[Program]) -> Result<(), TestCaseError> {
     let programs: Vec<&Program> = programs.iter().collect();
     // What rules do not ask for is not there.
-    let read = programs
+    let columns = programs
         .iter()
         .try_fold(order::columns(), |columns, program| {
             let read = PLANNER.lock().unwrap().check(program);
@@ -102,26 +124,41 @@ fn compare(stream: &Stream, programs: &[Program]) -> Result<(), TestCaseError> {
                 read.map_err(|error| TestCaseError::fail(format!("{error}\n{}", program.sql)))?;
             Ok::<_, TestCaseError>(columns.union(read))
         })?;
-    let log = log_of(&steps, read);
+    let new = || Live::new(&PLANNER.lock().unwrap(), &programs).unwrap();
+    let mut engines = [new(), new()];
+    let empty = saved(&engines[0]);
+    for stream in streams {
+        engines[0].restore(&empty).unwrap();
+        compare_one(stream, &programs, &mut engines, columns)?;
+    }
+    Ok(())
+}
+
+fn compare_one(
+    stream: &Stream,
+    programs: &[&Program],
+    engines: &mut [Live; 2],
+    columns: ColumnSet,
+) -> Result<(), TestCaseError> {
+    let steps = stream.steps();
+    let log = log_of(&steps, columns);
     let resources = Resources {
         threads: 1,
         memory_bytes: usize::MAX,
+        state_bytes: usize::MAX,
     };
-    let ran = history::run(&log, &programs, resources).unwrap();
-    let found = live(&programs, &steps, read, (log.watermark(), stream.threads));
+    let ran = history::run(&log, programs, resources).unwrap();
+    let found = live(engines, &steps, columns, (log.watermark(), stream.threads));
     for ((program, ran), mut found) in programs.iter().zip(ran).zip(found) {
         let ran = ran.map_err(|error| TestCaseError::fail(format!("{error}\n{}", program.sql)))?;
         // Rows that had to wait come after others.
-        found.sort_by(|a, b| {
-            let key = |f: &Finding| {
-                (
-                    f.order_time,
-                    f.event_time,
-                    f.event_id.clone(),
-                    f.key.clone(),
-                )
-            };
-            key(a).cmp(&key(b))
+        found.sort_by_key(|f| {
+            (
+                f.order_time,
+                f.event_time,
+                f.event_id.clone(),
+                f.key.clone(),
+            )
         });
         prop_assert_eq!(&ran, &found, "{}", program.sql);
     }
@@ -132,8 +169,11 @@ proptest! {
     #![proptest_config(config(WITH_ONE))]
 
     #[test]
-    fn live_finds_what_history_finds(stream in stream::stream(60), program in grammar::program()) {
-        compare(&stream, &[program])?;
+    fn live_finds_what_history_finds(
+        streams in prop::collection::vec(stream::stream(60), streams()),
+        program in grammar::program(),
+    ) {
+        compare(&streams, &[program])?;
     }
 }
 
@@ -142,9 +182,9 @@ proptest! {
 
     #[test]
     fn rules_do_not_disturb_each_other(
-        stream in stream::stream(40),
+        streams in prop::collection::vec(stream::stream(40), streams()),
         programs in prop::collection::vec(grammar::program(), 2..5),
     ) {
-        compare(&stream, &programs)?;
+        compare(&streams, &programs)?;
     }
 }

@@ -147,12 +147,25 @@ pub fn batch(events: &[Admitted], columns: ColumnSet) -> RecordBatch {
     let text = |of: &dyn Fn(&Admitted) -> Option<String>| -> ArrayRef {
         Arc::new(events.iter().map(of).collect::<StringViewArray>())
     };
-    let named = |prefix: &str, of: &dyn Fn(&Happening) -> Option<u8>| {
-        let name = |number: u8| format!("{prefix}{number}");
-        text(&|event| of(&event.happening).map(name))
+    // One of these, so that texts of every form in which they are kept stand beside each other.
+    let named = |names: &[&str], of: &dyn Fn(&Happening) -> Option<u8>| {
+        let name = |number: u8| names[usize::from(number) % names.len()];
+        text(&|event| {
+            Some(format!(
+                "{}{}",
+                name(of(&event.happening)?),
+                of(&event.happening)?
+            ))
+        })
     };
-    // Ids whose order is not that of the numbers.
-    let id = |event: &Admitted| format!("{:04x}-{}", event.number as u16 ^ 0x5a5, event.number);
+    // Ids whose order is not that of the numbers, some of them UUIDs.
+    let id = |event: &Admitted| {
+        let (first, number) = (event.number as u16 ^ 0x5a5, event.number);
+        match number % 3 {
+            0 => format!("{first:04x}-{number}"),
+            _ => format!("{first:04x}0000-0000-4000-8000-{number:012x}"),
+        }
+    };
     let columns = schema.fields().iter().map(|field| {
         let times = |of: fn(&Admitted) -> i64| -> ArrayRef {
             Arc::new(
@@ -174,11 +187,14 @@ pub fn batch(events: &[Admitted], columns: ColumnSet) -> RecordBatch {
                     .map(|e| Some(format!("act_{}", e.happening.action)));
                 Arc::new(actions.collect::<StringArray>())
             }
-            Column::ActorId => named("U", &|h| h.actor),
-            Column::EntityId => named("F", &|h| h.entity),
-            Column::Ip => named("10.0.0.", &|h| h.ip),
-            Column::Country => named("country of some length ", &|h| h.ip.map(|ip| ip / 2)),
-            Column::SessionId => named("", &|h| h.session),
+            Column::ActorId => named(&["U"], &|h| h.actor),
+            Column::EntityId => named(
+                &["F", "a name in lower case ", "F0123456789", "F01234567890A"],
+                &|h| h.entity,
+            ),
+            Column::Ip => named(&["10.0.0.", "2001:db8::", "10.0.00."], &|h| h.ip),
+            Column::Country => named(&["country of some length "], &|h| h.ip.map(|ip| ip / 2)),
+            Column::SessionId => named(&["", "session "], &|h| h.session),
             Column::AppId => text(&|e| e.happening.has_app.then(|| "A1".to_owned())),
             Column::OwnContext => {
                 let flags = events.iter().map(|e| Some(e.happening.own_context));

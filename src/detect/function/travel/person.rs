@@ -56,10 +56,14 @@ pub(super) enum Session {
 }
 
 impl<'a> Person<'a> {
-    /// The person, who is here from `time` on if there was no event before.
-    pub fn at(memory: &'a mut Memory, texts: &'a mut Texts, time: u32) -> Self {
-        if memory.is_empty() {
-            LAYOUT.head_mut(memory)[0] = time;
+    /// The person, who is here from `time` on if there was no event before, or none for longer than
+    /// `forget` seconds.
+    pub fn at(memory: &'a mut Memory, texts: &'a mut Texts, time: u32, forget: i64) -> Self {
+        if memory.is_over(time.into()) {
+            release(memory, texts);
+        }
+        if let Some(head) = LAYOUT.begin(memory, time, forget) {
+            head[0] = time;
         }
         Self { memory, texts }
     }
@@ -155,22 +159,31 @@ impl<'a> Person<'a> {
 
     /// The person's last position at its place is this one.
     pub fn add_position(&mut self, here: &Position<'_>) {
+        // Most events are where the one before was.
+        let mut newest = LAYOUT.list(self.memory, POSITIONS).rev();
+        let site = newest.next().map(|record| record[0] & SITE);
+        if let Some(site) = site.filter(|site| here.site.is(self.texts, *site)) {
+            let at = LAYOUT.list(self.memory, POSITIONS).len() - 1;
+            self.texts.hold(site);
+            return self.set_position(at, site, here);
+        }
         let site = here.site.enter(self.texts);
-        let is_here = |record: &[u32]| {
-            let known = record[0] & SITE;
-            known == site || Site::get(self.texts, known).place == here.site.place
-        };
-        let known = self.position(POSITIONS, is_here);
+        let is_here = |record: &[u32]| Site::place(self.texts, record[0] & SITE) == here.site.place;
+        if let Some(at) = self.position(POSITIONS, is_here) {
+            return self.set_position(at, site, here);
+        }
+        if LAYOUT.list(self.memory, POSITIONS).len() >= MOST_RECENT {
+            self.drop_position(0);
+        }
         let record = write(site, here, self.texts);
-        let Some(at) = known else {
-            if LAYOUT.list(self.memory, POSITIONS).len() >= MOST_RECENT {
-                self.drop_position(0);
-            }
-            return LAYOUT.push(self.memory, POSITIONS, &record);
-        };
-        let place = LAYOUT.record(self.memory, POSITIONS, at);
-        leave(place, self.texts);
-        place.copy_from_slice(&record);
+        LAYOUT.push(self.memory, POSITIONS, &record);
+    }
+
+    fn set_position(&mut self, at: usize, site: u32, here: &Position<'_>) {
+        let record = write(site, here, self.texts);
+        let known = LAYOUT.record(self.memory, POSITIONS, at);
+        leave(known, self.texts);
+        known.copy_from_slice(&record);
         LAYOUT.move_to_end(self.memory, POSITIONS, at);
     }
 

@@ -48,6 +48,12 @@ impl Place {
     }
 }
 
+/// Bytes of a site's numbers.
+const NUMBERS: usize = 28;
+/// Bytes that no text holds.
+const BEGIN: u8 = 0xfe;
+const END: u8 = 0xff;
+
 /// What geolocation says of an address.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Site<'a> {
@@ -73,45 +79,81 @@ impl<'a> Site<'a> {
         })
     }
 
-    /// Its number among texts: many people are at one site.
+    /// Its number among texts, where it is held once more: many people are at one site.
     pub fn enter(&self, texts: &mut Texts) -> u32 {
-        let mut bytes = Vec::with_capacity(80);
-        for number in [self.point.0, self.point.1, self.radius_km] {
-            bytes.extend_from_slice(&number.to_bits().to_le_bytes());
-        }
-        bytes.extend_from_slice(&self.place.system.to_le_bytes());
+        let mut bytes = Vec::with_capacity(96);
+        bytes.extend(self.numbers());
         for text in self.texts() {
             // A text ends with a byte that is in none, and begins with one if it is there.
             if let Some(text) = text {
-                bytes.push(0xfe);
+                bytes.push(BEGIN);
                 bytes.extend_from_slice(text.as_bytes());
             }
-            bytes.push(0xff);
+            bytes.push(END);
         }
         texts.enter_bytes(&bytes)
     }
 
+    fn numbers(&self) -> [u8; NUMBERS] {
+        let mut bytes = [0; NUMBERS];
+        let floats = [self.point.0, self.point.1, self.radius_km];
+        for (room, number) in bytes.chunks_exact_mut(8).zip(floats) {
+            room.copy_from_slice(&number.to_bits().to_le_bytes());
+        }
+        bytes[24..].copy_from_slice(&self.place.system.to_le_bytes());
+        bytes
+    }
+
+    /// Whether it is the site of this number.
+    pub fn is(&self, texts: &Texts, number: u32) -> bool {
+        let (numbers, mut rest) = texts.get_bytes(number).split_at(NUMBERS);
+        let mut is_next = |text: Option<&str>| {
+            let mut is_next = |part: &[u8]| {
+                let after = rest.strip_prefix(part);
+                rest = after.unwrap_or_default();
+                after.is_some()
+            };
+            text.is_none_or(|text| is_next(&[BEGIN]) && is_next(text.as_bytes())) && is_next(&[END])
+        };
+        numbers == self.numbers() && self.texts().into_iter().all(&mut is_next)
+    }
+
+    /// The place of the site of this number.
+    pub fn place(texts: &Texts, number: u32) -> Place {
+        Self::measured(texts.get_bytes(number)).place
+    }
+
     /// The site of this number.
     pub fn get(texts: &'a Texts, number: u32) -> Self {
-        let (numbers, rest) = texts.get_bytes(number).split_at(28);
-        let float = |at: usize| {
-            let bytes = numbers[at..at + 8].try_into().unwrap_or_default();
-            f64::from_bits(u64::from_le_bytes(bytes))
-        };
-        let system = u32::from_le_bytes(numbers[24..].try_into().unwrap_or_default());
-        let mut parts = rest.split(|byte| *byte == 0xff).map(|part| {
-            let text = part.strip_prefix(&[0xfe])?;
+        let bytes = texts.get_bytes(number);
+        let mut parts = bytes[NUMBERS..].split(|byte| *byte == END).map(|part| {
+            let text = part.strip_prefix(&[BEGIN])?;
             std::str::from_utf8(text).ok()
         });
         let mut text = || parts.next().flatten();
+        Self {
+            network_kind: text(),
+            country: text(),
+            city: text(),
+            ..Self::measured(bytes)
+        }
+    }
+
+    /// The site of these bytes, without its texts.
+    fn measured(bytes: &[u8]) -> Self {
+        let float = |at: usize| {
+            let bytes = bytes[at..at + 8].try_into().unwrap_or_default();
+            f64::from_bits(u64::from_le_bytes(bytes))
+        };
+        let system = u32::from_le_bytes(bytes[24..NUMBERS].try_into().unwrap_or_default());
         let point = (float(0), float(8));
         Self {
             place: Place::of(point, Some(system.into())),
             point,
             radius_km: float(16),
-            network_kind: text(),
-            country: text(),
-            city: text(),
+            network_kind: None,
+            country: None,
+            city: None,
         }
     }
 
