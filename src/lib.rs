@@ -14,12 +14,16 @@ pub mod anomaly;
 /// One file a verb.
 pub mod cli;
 pub mod clock;
+/// The configuration file, and reading YAML.
+pub mod config;
 /// A rule's query over the log, and what it finds.
 pub mod detect;
 /// Columns looked up by address and by user agent.
 pub mod enrich;
 /// From Slack's bytes to the columns that rules read.
 pub mod event;
+/// What operators know of values: networks, people, groups.
+pub mod list;
 /// The wiring, from bytes to records.
 pub mod pipeline;
 /// From a rule file to a query, and from a finding to a record.

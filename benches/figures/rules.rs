@@ -1,6 +1,7 @@
 //! The rules of the figures: the shipped ones, and variants of them until there are more.
 
 use gridwatch::detect::plan::Planner;
+use gridwatch::rule::exception::Exceptions;
 use gridwatch::rule::{self, Rule, embedded};
 
 /// The rules that come with gridwatch.
@@ -12,7 +13,7 @@ pub fn shipped(planner: &Planner) -> Vec<Rule> {
 }
 
 fn load(planner: &Planner, file: &str, text: &str) -> Rule {
-    match rule::load(file, text, planner) {
+    match rule::load(file, text, planner, &Exceptions::default()) {
         Ok(rule) => rule,
         Err(problems) => {
             let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();

@@ -16,6 +16,7 @@ use gridwatch::event::decode;
 use gridwatch::event::frame::{Chunk, Framer};
 use gridwatch::event::order::{self, Stream};
 use gridwatch::event::schema::ColumnSet;
+use gridwatch::list::Lists;
 use gridwatch::pipeline::{self, Execution, Input, Job};
 use gridwatch::rule::Rule;
 use gridwatch::simulate::{self, Plan};
@@ -189,6 +190,7 @@ fn detect(
         let path = files.events.clone();
         let job = Job {
             rules,
+            lists: Lists::default(),
             enricher: Arc::new(Enricher::new(networks)),
             resources: Resources {
                 threads: rayon::current_num_threads(),

@@ -45,6 +45,20 @@ pub struct Anomaly {
     pub events: Vec<String>,
     /// The rule's tags, `attack.t1078` and the like.
     pub tags: Vec<String>,
+    /// The exception that it meets: it is kept, and does not count.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exception: Option<String>,
+    /// Whether its rule is tried out: it is shown, and goes nowhere else.
+    #[serde(skip_serializing_if = "is_false")]
+    pub shadow: bool,
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "what serde calls it with"
+)]
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 /// The most event ids that a record names.

@@ -5,14 +5,16 @@ use std::sync::atomic::AtomicU64;
 use anyhow::Context;
 use clap::Args;
 
+use super::setup::Setup;
 use super::show::thousands;
-use super::{End, Failure, detect, format, generate, rules};
+use super::{End, Failure, detect, format, generate};
 use crate::anomaly::Anomaly;
 use crate::clock::{Replay, Stopwatch};
 use crate::enrich::Enricher;
 use crate::enrich::network::Networks;
 use crate::event::schema::ColumnSet;
 use crate::event::time::MICROS;
+use crate::list::Lists;
 use crate::pipeline::{self, Execution, Job, Watch};
 use crate::simulate::{self, Plan};
 
@@ -58,9 +60,10 @@ impl Demo {
         networks
             .add_csv_file(&path.join(generate::NETWORKS))
             .map_err(Failure::internal)?;
-        let rules = rules::with_embedded(&[])?;
+        let rules = Setup::default().rules(&[])?;
         let job = Job {
             rules: &rules,
+            lists: Lists::default(),
             enricher: Arc::new(Enricher::new(networks)),
             resources: detect::resources(MEMORY_MIB, detect::STATE_MIB),
             execution: Execution::Live,

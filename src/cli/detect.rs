@@ -8,17 +8,17 @@ use std::thread;
 
 use anyhow::{Context, anyhow};
 use clap::{Args, ValueEnum};
+use serde::Serialize;
 
 use super::format::{self, Format};
 use super::progress::Progress;
+use super::setup::{ConfigFile, NetworkFiles, Setup};
 use super::show::thousands;
-use super::{End, Failure, rules};
+use super::{End, Failure, load};
 use crate::anomaly::{Anomaly, Level};
 use crate::clock::Stopwatch;
 use crate::detect::history::Resources;
 use crate::enrich::Enricher;
-use crate::enrich::network::Networks;
-use crate::event::reject::Reject;
 use crate::event::schema::ColumnSet;
 use crate::pipeline::{self, Again, Input, Job, Outcome};
 use crate::rule::Rule;
@@ -41,6 +41,8 @@ pub(super) struct Detect {
     only: Vec<String>,
     #[command(flatten)]
     networks: NetworkFiles,
+    #[command(flatten)]
+    config: ConfigFile,
     /// How the rules are run; both ways find the same
     #[arg(long, value_enum, default_value_t)]
     execution: Execution,
@@ -50,6 +52,9 @@ pub(super) struct Detect {
     /// Where to write what is no event, one JSON object a line
     #[arg(long, value_name = "FILE")]
     rejects: Option<PathBuf>,
+    /// Where to write the matches that exceptions bar, one JSON object a line
+    #[arg(long, value_name = "FILE")]
+    excepted: Option<PathBuf>,
     /// Exit with 1 if there is an anomaly of this level or above
     #[arg(long, value_name = "LEVEL")]
     fail_on: Option<Level>,
@@ -83,43 +88,22 @@ impl From<Execution> for pipeline::Execution {
     }
 }
 
-/// Network data.
-#[derive(Debug, Default, Args)]
-pub(super) struct NetworkFiles {
-    /// Networks as CSV: network,country,city,latitude,longitude,accuracy_km,asn,as_org,kind
-    #[arg(long, value_name = "CSV")]
-    networks: Vec<PathBuf>,
-    /// A database of places or autonomous systems in MaxMind's format
-    #[arg(long, value_name = "MMDB")]
-    geo: Vec<PathBuf>,
-}
-
-impl NetworkFiles {
-    fn load(&self) -> Result<Networks, Failure> {
-        let mut networks = Networks::new();
-        for path in &self.networks {
-            networks.add_csv_file(path).map_err(Failure::usage)?;
-        }
-        for path in &self.geo {
-            networks.add_mmdb_file(path).map_err(Failure::usage)?;
-        }
-        Ok(networks)
-    }
-}
-
 impl Detect {
     pub fn run(&self) -> Result<End, Failure> {
-        let rules = rules::select(rules::with_embedded(&self.rules)?, &self.only)?;
-        let networks = self.networks.load()?;
+        let setup = Setup::read(&self.config)?;
+        let rules = load::select(setup.rules(&self.rules)?, &self.only)?;
+        let networks = setup.networks(&self.networks)?;
         let has_networks = !networks.is_empty();
         let read = Arc::new(AtomicU64::new(0));
         let files = self.files();
         let inputs = open(&files, &read)?;
-        let mut rejects = Rejects::open(self.rejects.as_ref(), &files)?;
+        let mut rejects = Lines::open("rejects", self.rejects.as_ref(), &files)?;
+        let mut excepted = Lines::open("excepted", self.excepted.as_ref(), &files)?;
         let watch = Stopwatch::start();
         let progress = (!self.quiet).then(|| Progress::follow(&read, total(&files)));
         let job = Job {
             rules: &rules,
+            lists: setup.lists.clone(),
             enricher: Arc::new(Enricher::new(networks)),
             resources: resources(self.memory_mib, self.state_mib),
             execution: self.execution.into(),
@@ -129,7 +113,14 @@ impl Detect {
         drop(progress);
         let outcome = outcome.map_err(failure)?;
         rejects.flush()?;
-        let is_bad = |anomaly: &Anomaly| self.fail_on.is_some_and(|level| anomaly.level >= level);
+        for anomaly in &outcome.excepted {
+            excepted.write(anomaly).map_err(Failure::io)?;
+        }
+        excepted.flush()?;
+        let is_bad = |anomaly: &Anomaly| {
+            let least = self.fail_on;
+            least.is_some_and(|least| anomaly.level >= least && !anomaly.shadow)
+        };
         let end = if outcome.anomalies.iter().any(is_bad) {
             End::Bad
         } else {
@@ -221,12 +212,12 @@ pub(super) fn failure(error: pipeline::Error) -> Failure {
     }
 }
 
-/// Where rejects go.
-struct Rejects(Option<BufWriter<File>>);
+/// A file of JSON lines, if one is wanted.
+struct Lines(Option<BufWriter<File>>);
 
-impl Rejects {
-    /// Creates the file, which must not be one of the inputs.
-    fn open(path: Option<&PathBuf>, inputs: &[String]) -> Result<Self, Failure> {
+impl Lines {
+    /// Creates the file of this option, which must not be one of the inputs.
+    fn open(option: &str, path: Option<&PathBuf>, inputs: &[String]) -> Result<Self, Failure> {
         let Some(path) = path else {
             return Ok(Self(None));
         };
@@ -237,18 +228,18 @@ impl Rejects {
         };
         if inputs.iter().any(is_input) {
             return Err(Failure::usage(anyhow!(
-                "--rejects {name} is an input; name another file"
+                "--{option} {name} is an input; name another file"
             )));
         }
-        let file = File::create(path).with_context(|| format!("cannot write rejects to {name}"));
+        let file = File::create(path).with_context(|| format!("cannot write to {name}"));
         Ok(Self(Some(BufWriter::new(file.map_err(Failure::io)?))))
     }
 
-    fn write(&mut self, reject: &Reject) -> io::Result<()> {
+    fn write(&mut self, item: &impl Serialize) -> io::Result<()> {
         let Some(file) = &mut self.0 else {
             return Ok(());
         };
-        serde_json::to_writer(&mut *file, reject)?;
+        serde_json::to_writer(&mut *file, item)?;
         file.write_all(b"\n")
     }
 
@@ -324,5 +315,18 @@ pub(super) fn summary(
         "{} anomalies: {}",
         outcome.anomalies.len(),
         counts.join(", ")
-    )
+    )?;
+    if !outcome.excepted.is_empty() {
+        let mut counts: BTreeMap<&str, u64> = BTreeMap::new();
+        for name in outcome.excepted.iter().filter_map(|a| a.exception.as_ref()) {
+            *counts.entry(name).or_default() += 1;
+        }
+        let counts: Vec<String> = counts
+            .iter()
+            .map(|(exception, count)| format!("{exception} {count}"))
+            .collect();
+        let total = outcome.excepted.len();
+        writeln!(err, "{total} matches excepted: {}", counts.join(", "))?;
+    }
+    Ok(())
 }

@@ -65,7 +65,7 @@ fn table(anomalies: &[Anomaly]) -> Table {
         let row = [
             anomaly.event_time.replace(['T', 'Z'], " "),
             anomaly.level.to_string(),
-            anomaly.rule.clone(),
+            rule(anomaly),
             who(anomaly),
             place(anomaly),
             why(anomaly),
@@ -88,9 +88,15 @@ pub(super) fn line(anomaly: &Anomaly) -> String {
         "{} {:<8} {}  {}",
         time.trim(),
         anomaly.level,
-        anomaly.rule,
+        rule(anomaly),
         parts.collect::<Vec<_>>().join("  ")
     )
+}
+
+/// The rule, and whether it is only tried out.
+fn rule(anomaly: &Anomaly) -> String {
+    let mark = if anomaly.shadow { " (shadow)" } else { "" };
+    format!("{}{mark}", anomaly.rule)
 }
 
 fn who(anomaly: &Anomaly) -> String {

@@ -4,8 +4,10 @@ mod demo;
 mod detect;
 mod format;
 mod generate;
+mod load;
 mod progress;
 mod rules;
+mod setup;
 mod show;
 
 use std::io::{self, Write};

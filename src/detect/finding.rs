@@ -30,6 +30,8 @@ pub struct Finding {
     pub because: Vec<Because>,
     /// Ids of the events that formed it besides the trigger, the newest first.
     pub events: Vec<String>,
+    /// The name of the exception that it meets: it is kept, and does not count.
+    pub exception: Option<String>,
 }
 
 /// Puts findings into canonical order.
@@ -135,6 +137,7 @@ impl Columns {
             evidence,
             because,
             events: found.events,
+            exception: self.text(column::EXCEPTION, row).map(str::to_owned),
         })
     }
 
@@ -188,7 +191,12 @@ impl Columns {
 }
 
 fn is_evidence(program: &Program, name: &str) -> bool {
-    let has_meaning = [column::REASON, column::FINDING, column::STANDING];
+    let has_meaning = [
+        column::REASON,
+        column::FINDING,
+        column::STANDING,
+        column::EXCEPTION,
+    ];
     !column::REQUIRED.contains(&name)
         && !has_meaning.contains(&name)
         && !program.key.iter().any(|key| key == name)

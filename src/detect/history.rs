@@ -12,6 +12,7 @@ use super::finding::{self, Finding};
 use super::table::Events;
 use super::{Error, Program, members, plan, session};
 use crate::event::order::Log;
+use crate::list::Lists;
 
 /// How much of the machine a run may use.
 #[derive(Clone, Copy, Debug)]
@@ -32,7 +33,12 @@ pub type Ran = Result<Vec<Finding>, Error>;
 ///
 /// # Errors
 /// [`Error::Failed`] when DataFusion or its threads cannot be set up.
-pub fn run(log: &Arc<Log>, programs: &[&Program], resources: Resources) -> Result<Vec<Ran>, Error> {
+pub fn run(
+    log: &Arc<Log>,
+    programs: &[&Program],
+    lists: &Lists,
+    resources: Resources,
+) -> Result<Vec<Ran>, Error> {
     let threads = resources.threads.max(1);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(threads)
@@ -43,7 +49,8 @@ pub fn run(log: &Arc<Log>, programs: &[&Program], resources: Resources) -> Resul
         .build_arc()
         .map_err(|error| failed(&error))?;
     let table = Arc::new(Events::over(Arc::clone(log)));
-    let context = session::context(table, threads, environment).map_err(|error| failed(&error))?;
+    let context =
+        session::context(table, lists, threads, environment).map_err(|error| failed(&error))?;
     // On disk one after the other, so that each has all of the memory for its sorts.
     let at_once = if log.is_on_disk() {
         1
@@ -103,8 +110,13 @@ async fn findings(
 
 /// The rows that a query returns.
 pub(super) async fn query(context: &SessionContext, sql: &str) -> Result<Vec<RecordBatch>, Error> {
+    let planned = session::plan(&context.state(), sql).await;
+    let plan = planned.map_err(|error| failed(&error))?;
+    plan::options()
+        .verify_plan(&plan)
+        .map_err(|error| failed(&error))?;
     let frame = context
-        .sql_with_options(sql, plan::options())
+        .execute_logical_plan(plan)
         .await
         .map_err(|error| failed(&error))?;
     frame.collect().await.map_err(|error| failed(&error))

@@ -12,6 +12,7 @@ pub mod function;
 mod graph;
 pub mod history;
 pub mod live;
+mod lookup;
 mod members;
 pub mod plan;
 pub mod session;
@@ -39,6 +40,9 @@ pub mod column {
     pub const OBSERVED: &str = "observed";
     /// The number of a match within its suppression period; only the first stands.
     pub const STANDING: &str = "standing";
+
+    /// The name of the exception that a match meets; NULL if it meets none.
+    pub const EXCEPTION: &str = "exception";
 
     /// The columns that every program must return.
     pub const REQUIRED: [&str; 4] = [EVENT_ID, EVENT_TIME, ORDER_TIME, LEVEL];

@@ -24,8 +24,10 @@ use datafusion::prelude::SessionContext;
 use super::graph::Graph;
 use super::table::Events;
 use super::{Error, Program, column, finding, session};
+use crate::config::yaml::nearest;
 use crate::event::schema::{Column, ColumnSet};
 use crate::event::time::MICROS;
+use crate::list::Lists;
 
 /// Plans rules against the table's columns, and tries them on two made-up events.
 pub struct Planner {
@@ -34,11 +36,21 @@ pub struct Planner {
 }
 
 impl Planner {
+    /// For rules that ask no lists.
+    ///
     /// # Errors
     /// When DataFusion or the thread that it needs cannot be set up.
     pub fn new() -> Result<Self, Error> {
+        Self::with_lists(&Lists::default())
+    }
+
+    /// For rules that ask these lists.
+    ///
+    /// # Errors
+    /// When DataFusion or the thread that it needs cannot be set up.
+    pub fn with_lists(lists: &Lists) -> Result<Self, Error> {
         let table = Arc::new(Events::sample());
-        let context = session::context(table, 1, Arc::new(RuntimeEnv::default()));
+        let context = session::context(table, lists, 1, Arc::new(RuntimeEnv::default()));
         let runtime = tokio::runtime::Builder::new_current_thread().build();
         Ok(Self {
             context: context.map_err(|error| Error::Failed(error.to_string()))?,
@@ -129,12 +141,11 @@ impl Planner {
     /// [`Error::Refused`] with what is wrong with it.
     pub fn expression(&self, expression: &str, relation: &str) -> Result<DataType, Error> {
         let plan = self.plan(&format!("SELECT {expression} AS value FROM {relation}"))?;
-        let mut has_window = false;
-        let walked = plan.apply(|node| {
-            has_window |= matches!(node, LogicalPlan::Window(_));
-            Ok(TreeNodeRecursion::Continue)
-        });
-        walked.map_err(|error| Error::Failed(error.to_string()))?;
+        // The relation may have windows of its own, below one more projection.
+        let has_window = plan
+            .inputs()
+            .first()
+            .is_some_and(|input| matches!(input, LogicalPlan::Window(_)));
         if has_window {
             return Err(refused(
                 "a window has no place here: use kind: sql".to_owned(),
@@ -158,7 +169,7 @@ impl Planner {
     fn plan(&self, sql: &str) -> Result<LogicalPlan, Error> {
         let plan = self
             .runtime
-            .block_on(self.context.state().create_logical_plan(sql))
+            .block_on(session::plan(&self.context.state(), sql))
             .map_err(|error| refused(self.explain(&error)))?;
         options()
             .verify_plan(&plan)
@@ -385,11 +396,4 @@ fn offence(node: &LogicalPlan) -> Option<&'static str> {
         LogicalPlan::RecursiveQuery(_) => Some("a recursive query"),
         _ => Some("anything but one SELECT over `events`"),
     }
-}
-
-/// The known name that differs least, if it differs little.
-pub fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    let measured = known.map(|known| (known, strsim::damerau_levenshtein(name, known)));
-    let (near, far) = measured.min_by_key(|(_, far)| *far)?;
-    (far <= 1 + name.len() / 4).then_some(near)
 }

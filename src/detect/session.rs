@@ -1,19 +1,27 @@
-//! What rule SQL may use: the table `events` and functions that always give the same answer.
+//! What rule SQL may use: the table `events`, lists, and functions that always give the same answer.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use datafusion::catalog::TableProvider;
+use datafusion::config::Dialect;
 use datafusion::error::Result;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::execution::session_state::SessionState;
 use datafusion::execution::{SessionStateBuilder, SessionStateDefaults};
-use datafusion::logical_expr::Volatility;
 use datafusion::logical_expr::registry::FunctionRegistry;
+use datafusion::logical_expr::{LogicalPlan, Volatility};
 use datafusion::optimizer::Optimizer;
 use datafusion::prelude::{SessionConfig, SessionContext};
+use datafusion::sql::parser::Statement;
+use datafusion::sql::sqlparser::ast::{
+    Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, visit_expressions_mut,
+};
 
 use super::aggregate::{self, Moment};
-use super::function;
+use super::{function, lookup};
+use crate::event::schema::Column;
+use crate::list::Lists;
 
 /// The one table that rules read.
 pub const EVENTS: &str = "events";
@@ -95,27 +103,29 @@ const FUNCTIONS: &[&str] = &[
     "to_unixtime",
 ];
 
-/// A session over this table, which it knows as `events`, with so many partitions and the memory and
-/// temporary files of `runtime`.
+/// A session over this table, which it knows as `events`, and these lists, with so many partitions and
+/// the memory and temporary files of `runtime`.
 ///
 /// # Errors
 /// When DataFusion refuses the table or a function, which is a defect of this program.
 pub fn context(
     events: Arc<dyn TableProvider>,
+    lists: &Lists,
     partitions: usize,
     runtime: Arc<RuntimeEnv>,
 ) -> Result<SessionContext> {
-    let context = SessionContext::new_with_state(state(partitions, runtime)?);
+    let context = SessionContext::new_with_state(state(lists, partitions, runtime)?);
     context.register_table(EVENTS, events)?;
     Ok(context)
 }
 
-fn state(partitions: usize, runtime: Arc<RuntimeEnv>) -> Result<SessionState> {
+fn state(lists: &Lists, partitions: usize, runtime: Arc<RuntimeEnv>) -> Result<SessionState> {
     let is_allowed = |name: &str, volatility: Volatility| {
         FUNCTIONS.contains(&name) && volatility == Volatility::Immutable
     };
     let mut scalars = SessionStateDefaults::default_scalar_functions();
     scalars.retain(|function| is_allowed(function.name(), function.signature().volatility));
+    scalars.extend(lookup::all(lists));
     let mut aggregates = SessionStateDefaults::default_aggregate_functions();
     aggregates.retain(|function| {
         is_allowed(function.name(), function.signature().volatility)
@@ -150,6 +160,40 @@ fn state(partitions: usize, runtime: Arc<RuntimeEnv>) -> Result<SessionState> {
         .build();
     datafusion_functions_json::register_all(&mut state as &mut dyn FunctionRegistry)?;
     Ok(state)
+}
+
+/// The plan of a query, as it was written; lists are asked about the time of each event.
+///
+/// # Errors
+/// What DataFusion says is wrong with it.
+pub async fn plan(state: &SessionState, sql: &str) -> Result<LogicalPlan> {
+    let mut statement = state.sql_to_statement(sql, &Dialect::Generic)?;
+    if let Statement::Statement(statement) = &mut statement {
+        let walked = visit_expressions_mut(&mut **statement, |expression| {
+            add_time(expression);
+            ControlFlow::<()>::Continue(())
+        });
+        debug_assert!(walked.is_continue());
+    }
+    state.statement_to_plan(statement).await
+}
+
+/// Gives a question to a list the time that it is about.
+fn add_time(expression: &mut Expr) {
+    let Expr::Function(function) = expression else {
+        return;
+    };
+    let name = function.name.to_string().to_ascii_lowercase();
+    if !lookup::NAMES.contains(&name.as_str()) {
+        return;
+    }
+    if let FunctionArguments::List(list) = &mut function.args
+        && list.args.len() == 2
+    {
+        let time = Expr::Identifier(Ident::new(Column::OrderTime.name()));
+        list.args
+            .push(FunctionArg::Unnamed(FunctionArgExpr::Expr(time)));
+    }
 }
 
 /// The names of all functions that rules may call, for messages.

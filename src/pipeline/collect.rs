@@ -41,10 +41,10 @@ pub(super) fn run(
 fn history(log: &Arc<Log>, job: &Job<'_>, outcome: &mut Outcome) -> Result<(), Error> {
     let programs: Vec<_> = job.rules.iter().map(|rule| &rule.program).collect();
     let mut findings = Vec::with_capacity(job.rules.len());
-    for (rule, ran) in job
-        .rules
-        .iter()
-        .zip(history::run(log, &programs, job.resources)?)
+    for (rule, ran) in
+        job.rules
+            .iter()
+            .zip(history::run(log, &programs, &job.lists, job.resources)?)
     {
         findings.push(ran.unwrap_or_else(|error| {
             outcome.failures.push(named(rule, error.to_string()));
@@ -55,7 +55,7 @@ fn history(log: &Arc<Log>, job: &Job<'_>, outcome: &mut Outcome) -> Result<(), E
     records.add(job, findings, &mut |names| {
         log.raw(names).map_err(Error::Spill)
     })?;
-    outcome.anomalies = records.finish(job.rules, |_| false);
+    records.finish(job.rules, |_| false, outcome);
     Ok(())
 }
 

@@ -22,6 +22,7 @@ use crate::enrich::Enricher;
 use crate::event::order::{self, Duplicates};
 use crate::event::reject::Reject;
 use crate::event::schema::ColumnSet;
+use crate::list::Lists;
 use crate::rule::Rule;
 
 /// How rules are run. Both ways give the same anomalies.
@@ -37,6 +38,7 @@ pub enum Execution {
 /// What a run needs besides its inputs.
 pub struct Job<'a> {
     pub rules: &'a [Rule],
+    pub lists: Lists,
     pub enricher: Arc<Enricher>,
     pub resources: Resources,
     pub execution: Execution,
@@ -58,6 +60,8 @@ impl Job<'_> {
 pub struct Outcome {
     /// In the order of event time, event id and rule.
     pub anomalies: Vec<Anomaly>,
+    /// Matches that meet an exception, in the same order.
+    pub excepted: Vec<Anomaly>,
     /// Events that were decoded, duplicates included.
     pub events: u64,
     pub rejects: u64,

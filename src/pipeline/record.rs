@@ -1,6 +1,6 @@
 //! Records of findings: their triggering events are decoded once more, with all columns.
 
-use super::Job;
+use super::{Job, Outcome};
 use crate::anomaly::Anomaly;
 use crate::detect::finding::Finding;
 use crate::detect::trigger::Trigger;
@@ -58,13 +58,19 @@ impl Records {
         self.0.len()
     }
 
-    /// Those that were added after the first so many.
+    /// Those that were added after the first so many, but for excepted ones.
     pub fn since(&self, known: usize) -> impl Iterator<Item = &Anomaly> {
-        self.0[known..].iter().map(|(_, anomaly)| anomaly)
+        let anomalies = self.0[known..].iter().map(|(_, anomaly)| anomaly);
+        anomalies.filter(|anomaly| anomaly.exception.is_none())
     }
 
-    /// The records in order, without those of some rules.
-    pub fn finish(mut self, rules: &[Rule], has_failed: impl Fn(usize) -> bool) -> Vec<Anomaly> {
+    /// Gives the outcome the records in order, without those of some rules.
+    pub fn finish(
+        mut self,
+        rules: &[Rule],
+        has_failed: impl Fn(usize) -> bool,
+        outcome: &mut Outcome,
+    ) {
         self.0.retain(|((.., rule), _)| !has_failed(*rule));
         self.0.sort_by(|(one, _), (other, _)| {
             let names = (&rules[one.3].name, &rules[other.3].name);
@@ -74,7 +80,9 @@ impl Records {
                 .then_with(|| one.2.cmp(&other.2))
                 .then_with(|| names.0.cmp(names.1))
         });
-        self.0.into_iter().map(|(_, anomaly)| anomaly).collect()
+        let anomalies = self.0.into_iter().map(|(_, anomaly)| anomaly);
+        (outcome.excepted, outcome.anomalies) =
+            anomalies.partition(|anomaly| anomaly.exception.is_some());
     }
 }
 

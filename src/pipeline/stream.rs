@@ -148,7 +148,8 @@ pub(super) struct Engine {
 impl Engine {
     pub fn new(job: &Job<'_>) -> Result<Self, Error> {
         let programs: Vec<_> = job.rules.iter().map(|rule| &rule.program).collect();
-        let live = Live::new(&Planner::new()?, &programs).map_err(|(_, error)| error)?;
+        let live =
+            Live::new(&Planner::with_lists(&job.lists)?, &programs).map_err(|(_, error)| error)?;
         Ok(Self {
             live: live.with_budget(job.resources.state_bytes),
             records: Records::default(),
@@ -207,9 +208,8 @@ impl Engine {
                 outcome.failures.push(named(rule, reason.clone()));
             }
         }
-        outcome.anomalies = self
-            .records
-            .finish(job.rules, |rule| failures[rule].is_some());
+        self.records
+            .finish(job.rules, |rule| failures[rule].is_some(), outcome);
         Ok(())
     }
 }

@@ -1,10 +1,9 @@
-//! The YAML of a rule file, and reading it so that one mistake does not hide the others.
+//! The YAML of a rule file.
 
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_saphyr::Spanned;
 
-use super::Problem;
 use super::test::Test;
 
 /// A rule file: Sigma's metadata and what to detect. Required fields are optional here, so that
@@ -81,67 +80,6 @@ impl OneOrMany {
             Self::None => Vec::new(),
         }
     }
-}
-
-/// So many mistakes of form are reported of one file.
-const MOST_MISTAKES: usize = 20;
-
-/// Reads YAML. What does not fit is reported and blanked out, line by line, so that the rest can be
-/// read; `None` if nothing is left that fits.
-pub(super) fn read<T: DeserializeOwned>(file: &str, text: &str) -> (Option<T>, Vec<Problem>) {
-    let mut problems: Vec<Problem> = Vec::new();
-    let mut lines: Vec<&str> = text.lines().collect();
-    while problems.len() < MOST_MISTAKES {
-        let error = match serde_saphyr::from_str::<T>(&lines.join("\n")) {
-            Ok(document) => return (Some(document), problems),
-            Err(error) => error,
-        };
-        let message = message(&error);
-        let follows = message.contains("missing field") || message.contains("unknown anchor");
-        if follows && !problems.is_empty() {
-            // Most likely only because of what was blanked out.
-            break;
-        }
-        let location = error.location().unwrap_or(serde_saphyr::Location::UNKNOWN);
-        problems.push(Problem::at(file, location, message));
-        if !blank(&mut lines, location.line() as usize) {
-            break;
-        }
-    }
-    (None, problems)
-}
-
-/// What is wrong, without the place and the snippet that the library adds.
-fn message(error: &serde_saphyr::Error) -> String {
-    let text = error.without_snippet().to_string();
-    let text = text.lines().next().unwrap_or_default();
-    let text = text.rsplit_once(" at line ").map_or(text, |(text, _)| text);
-    let text = match text.split_once(": ") {
-        Some((place, rest)) if place.starts_with("line ") => rest,
-        _ => text,
-    };
-    text.to_owned()
-}
-
-/// Blanks a line (from 1) and what belongs to it by indentation; false if there is nothing there.
-fn blank(lines: &mut [&str], line: usize) -> bool {
-    let indentation = |text: &str| text.len() - text.trim_start().len();
-    let is_blank = |text: &str| text.trim().is_empty();
-    let Some(first) = line.checked_sub(1).filter(|at| *at < lines.len()) else {
-        return false;
-    };
-    if is_blank(lines[first]) {
-        return false;
-    }
-    let depth = indentation(lines[first]);
-    lines[first] = "";
-    for text in &mut lines[first + 1..] {
-        if !is_blank(text) && indentation(text) <= depth {
-            break;
-        }
-        *text = "";
-    }
-    true
 }
 
 impl<D> Document<D> {

@@ -6,9 +6,11 @@ use arrow::datatypes::DataType;
 use serde_saphyr::{Location, Spanned};
 
 use super::document::OneOrMany;
+use super::exception::Exception;
 use super::{Problem, duration, expression, sql};
 use crate::anomaly::Level;
-use crate::detect::plan::{Planner, nearest};
+use crate::config::yaml::nearest;
+use crate::detect::plan::Planner;
 use crate::detect::{Condition, Members, column};
 use crate::event::schema::{Column, ColumnSet};
 
@@ -46,6 +48,8 @@ pub(super) struct Common {
     pub evidence: Vec<String>,
     /// Whether there is a column of reasons.
     pub has_reason: bool,
+    /// An expression for the exception that a match meets, if there are any.
+    pub exception: Option<String>,
 }
 
 impl Common {
@@ -65,7 +69,14 @@ impl Common {
                 columns.push(name);
             }
         }
-        format!("{}, {} AS level", columns.join(", "), self.level)
+        let exception = self.exception.iter();
+        let exception = exception.map(|case| format!(", {case} AS {}", column::EXCEPTION));
+        format!(
+            "{}, {} AS level{}",
+            columns.join(", "),
+            self.level,
+            exception.collect::<String>()
+        )
     }
 
     pub fn keys(&self) -> String {
@@ -74,7 +85,8 @@ impl Common {
 }
 
 /// Names that a rule cannot give to columns of its own.
-const RESERVED: [&str; 4] = [
+const RESERVED: [&str; 5] = [
+    column::EXCEPTION,
     column::LEVEL,
     column::FINDING,
     column::STANDING,
@@ -95,6 +107,8 @@ pub(super) fn quoted(value: &str) -> String {
 
 pub(super) struct Draft<'a> {
     pub planner: &'a Planner,
+    /// Those that are made of the rule.
+    pub exceptions: Vec<&'a Exception>,
     pub file: &'a str,
     /// The level of the rule, which its matches have unless something says otherwise.
     pub level: Level,
@@ -194,6 +208,7 @@ impl Draft<'_> {
             .map(|filter| self.predicate(filter, &relation));
         let key = self.key(settings.key, &define);
         let level = self.level(settings.level_by, &relation);
+        let exception = self.exception(&relation);
         let known = self.columns(&define);
         let mut evidence = Vec::new();
         for name in settings.evidence {
@@ -210,8 +225,38 @@ impl Draft<'_> {
             level: level?,
             evidence,
             has_reason: define.iter().any(|(name, _)| name == column::REASON),
+            exception,
             relation,
         })
+    }
+
+    /// The name of the first exception that a row of the relation meets, as SQL; `None` if there are
+    /// no exceptions.
+    pub fn exception(&mut self, relation: &str) -> Option<String> {
+        let mut cases = String::new();
+        for exception in self.exceptions.clone() {
+            let condition = exception.condition();
+            match self.planner.expression(&exception.when, relation) {
+                Ok(DataType::Boolean) => {
+                    cases += &format!(" WHEN {condition} THEN {}", sql::quoted(&exception.name));
+                }
+                Ok(kind) => {
+                    let message =
+                        format!("`{}` is {kind}, and a condition is wanted", exception.when);
+                    self.problems.push(exception.problem(message));
+                }
+                Err(error) => {
+                    let message = format!("`{}`, asked of {}: {error}", exception.when, self.file);
+                    self.problems.push(exception.problem(message));
+                }
+            }
+        }
+        match (self.exceptions.is_empty(), cases.is_empty()) {
+            (true, _) => None,
+            // The problems are told.
+            (false, true) => Some("CAST(NULL AS VARCHAR)".to_owned()),
+            (false, false) => Some(format!("CASE{cases} END")),
+        }
     }
 
     /// The rule's own columns, without those that are wrong.

@@ -3,13 +3,15 @@
 use serde_saphyr::{Location, Spanned};
 use sha2::{Digest, Sha256};
 
-use super::document::{self, Document, KindName};
+use super::document::{Document, KindName};
 use super::draft::Draft;
+use super::exception::Exceptions;
 use super::kind::{self, Expand};
-use super::{Problem, Rule, sql};
+use super::{Problem, Rule, State, sql};
 use crate::anomaly::Level;
+use crate::config::yaml::{self, nearest};
 use crate::detect::Program;
-use crate::detect::plan::{Planner, nearest};
+use crate::detect::plan::Planner;
 use crate::event::time::MICROS;
 
 /// How long a match silences those of the same key and level, where the rule does not say.
@@ -23,12 +25,17 @@ const STATUSES: [&str; 5] = [
     "unsupported",
 ];
 
-/// Reads and checks a rule; `file` stands for it in problems.
+/// Reads and checks a rule with the exceptions that are made of it; `file` stands for it in problems.
 ///
 /// # Errors
 /// Every problem that was found, in the order of the text.
-pub fn load(file: &str, text: &str, planner: &Planner) -> Result<Rule, Vec<Problem>> {
-    let (rule, mut problems) = read(file, text, planner);
+pub fn load(
+    file: &str,
+    text: &str,
+    planner: &Planner,
+    exceptions: &Exceptions,
+) -> Result<Rule, Vec<Problem>> {
+    let (rule, mut problems) = read(file, text, planner, exceptions);
     problems.sort();
     problems.dedup();
     if rule.is_none() && problems.is_empty() {
@@ -44,8 +51,13 @@ pub fn load(file: &str, text: &str, planner: &Planner) -> Result<Rule, Vec<Probl
     }
 }
 
-fn read(file: &str, text: &str, planner: &Planner) -> (Option<Rule>, Vec<Problem>) {
-    let (named, mut problems) = document::read::<Document<KindName>>(file, text);
+fn read(
+    file: &str,
+    text: &str,
+    planner: &Planner,
+    exceptions: &Exceptions,
+) -> (Option<Rule>, Vec<Problem>) {
+    let (named, mut problems) = yaml::read::<Document<KindName>>(file, text);
     let Some(named) = named else {
         return (None, problems);
     };
@@ -64,8 +76,10 @@ fn read(file: &str, text: &str, planner: &Planner) -> (Option<Rule>, Vec<Problem
         Some((None, found)) => return (None, found),
         None => ("", named.map_detect(|_| Expand::nothing())),
     };
+    let name = document.name.as_ref().map_or("", |name| &name.value);
     let mut draft = Draft {
         planner,
+        exceptions: exceptions.of(name).collect(),
         file,
         level: Level::Medium,
         place: document
@@ -137,7 +151,7 @@ impl Draft<'_> {
             .as_ref()
             .and_then(|detect| detect.value.expand(self))?;
         let program = Program {
-            sql: sql::suppressed(&matches, suppress_secs),
+            sql: sql::suppressed(&matches, suppress_secs, !self.exceptions.is_empty()),
             key: matches.key,
             wait_micros: matches.wait_secs * MICROS,
             conditions: matches.conditions,
@@ -173,6 +187,7 @@ impl Draft<'_> {
                 .iter()
                 .map(|test| test.value.clone())
                 .collect(),
+            state: State::On,
         })
     }
 

@@ -8,22 +8,42 @@ mod document;
 mod draft;
 pub mod duration;
 pub mod embedded;
+pub mod exception;
 mod expression;
 mod kind;
 mod load;
-mod problem;
 mod record;
 mod sql;
 pub mod test;
 
 pub use self::load::load;
-pub use self::problem::Problem;
+pub use crate::config::yaml::Problem;
 
 use crate::anomaly::Level;
 use crate::detect::Program;
 use crate::event::schema::ColumnSet;
 
 use self::test::Test;
+
+/// Whether a rule runs, and who hears of what it finds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum State {
+    #[default]
+    On,
+    /// Recorded and shown: no sink, no response, and no other rule reads it.
+    Shadow,
+    Off,
+}
+
+impl State {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::On => "on",
+            Self::Shadow => "shadow",
+            Self::Off => "off",
+        }
+    }
+}
 
 /// A rule that was checked and can run.
 #[derive(Clone, Debug)]
@@ -50,4 +70,6 @@ pub struct Rule {
     /// The columns of `events` that the program reads.
     pub columns: ColumnSet,
     pub tests: Vec<Test>,
+    /// As the configuration has it; on until it says otherwise.
+    pub state: State,
 }

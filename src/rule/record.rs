@@ -1,6 +1,6 @@
 //! From what a program found to the record of an anomaly.
 
-use super::Rule;
+use super::{Rule, State};
 use crate::anomaly::{self, Anomaly};
 use crate::detect::finding::Finding;
 use crate::detect::trigger::Trigger;
@@ -40,6 +40,8 @@ impl Rule {
             because: finding.because,
             events,
             tags: self.tags.clone(),
+            exception: finding.exception,
+            shadow: self.state == State::Shadow,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The SQL that all kinds share: the rows that a rule reads, and suppression.
 
 use super::draft::{Common, Matches};
+use crate::detect::column;
 
 /// What windows and records are ordered by.
 pub(super) const ORDER: &str = "order_time, event_time, event_id";
@@ -28,14 +29,25 @@ pub(super) fn condition(common: &Common, needed: &[&str]) -> String {
         .join(" AND ")
 }
 
+/// A text as SQL.
+pub(super) fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
+}
+
 /// Of the matches of one key and level the first in each aligned period. A match without a key
-/// stands alone.
-pub(super) fn suppressed(matches: &Matches, suppress_secs: i64) -> String {
+/// stands alone. One that is excepted is kept, but neither stands nor suppresses.
+pub(super) fn suppressed(matches: &Matches, suppress_secs: i64, has_exceptions: bool) -> String {
     if suppress_secs == 0 {
         return matches.sql.clone();
     }
     let mut parts = matches.key.clone();
     parts.push("level".to_owned());
+    let mut stands = "standing = 1".to_owned();
+    if has_exceptions {
+        let exception = column::EXCEPTION;
+        parts.push(format!("{exception} IS NULL"));
+        stands += &format!(" OR {exception} IS NOT NULL");
+    }
     parts.push(format!(
         "date_bin(INTERVAL '{suppress_secs} seconds', order_time)"
     ));
@@ -46,7 +58,7 @@ pub(super) fn suppressed(matches: &Matches, suppress_secs: i64) -> String {
     }
     format!(
         "SELECT * FROM (\n  SELECT *, row_number() OVER (\n    PARTITION BY {}\n    ORDER BY \
-         {ORDER}\n  ) AS standing FROM (\n{}\n)\n) WHERE standing = 1",
+         {ORDER}\n  ) AS standing FROM (\n{}\n)\n) WHERE {stands}",
         parts.join(", "),
         matches.sql,
     )

@@ -9,7 +9,9 @@ use gridwatch::detect::plan::Planner;
 use gridwatch::enrich::Enricher;
 use gridwatch::enrich::network::Networks;
 use gridwatch::event::schema::ColumnSet;
+use gridwatch::list::Lists;
 use gridwatch::pipeline::{self, Again, Execution, Input, Job};
+use gridwatch::rule::exception::Exceptions;
 use gridwatch::rule::{self, Rule, embedded};
 use gridwatch::simulate::{self, Attacks, Plan};
 use proptest::prelude::*;
@@ -19,7 +21,7 @@ static RULES: LazyLock<Vec<Rule>> = LazyLock::new(|| {
     let planner = Planner::new().unwrap();
     let load = |(file, text): &(&str, &str)| {
         let text = text.replace("at_least: 100", "at_least: 12");
-        rule::load(file, &text, &planner).unwrap()
+        rule::load(file, &text, &planner, &Exceptions::default()).unwrap()
     };
     embedded::RULES.iter().map(load).collect()
 });
@@ -72,6 +74,7 @@ fn records(files: &[Vec<String>], resources: Resources, way: Way) -> String {
         .unwrap();
     let job = Job {
         rules: &RULES,
+        lists: Lists::default(),
         enricher: Arc::new(Enricher::new(networks)),
         resources,
         execution: match way {

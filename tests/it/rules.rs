@@ -181,6 +181,11 @@ fn each_problem_stands_where_it_is() {
             "measure: median(asn)",
             "12:12: `median(asn)` is no measure",
         ),
+        (
+            "measure: count(*)",
+            "measure: sum(ip)",
+            "12:12: `sum(ip)`: sum adds whole numbers",
+        ),
         ("at_least: 3", "at_least: 0", "14:13: `0` is not a count"),
         ("at_least: 3", "atleast: 3", "14:3: unknown field `atleast`"),
         (

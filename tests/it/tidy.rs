@@ -8,16 +8,20 @@ use super::repository;
 /// The modules that each module may use besides itself.
 const MAY_USE: &[(&str, &[&str])] = &[
     ("clock", &[]),
+    ("config", &[]),
+    ("list", &["event", "config"]),
     ("event", &[]),
     ("source", &["event"]),
     ("enrich", &["event"]),
     ("anomaly", &[]),
-    ("detect", &["event", "anomaly"]),
-    ("rule", &["detect", "event", "anomaly"]),
+    ("detect", &["event", "list", "config", "anomaly"]),
+    ("rule", &["detect", "event", "config", "anomaly"]),
     ("simulate", &[]),
     (
         "pipeline",
-        &["source", "event", "enrich", "detect", "rule", "anomaly"],
+        &[
+            "source", "event", "enrich", "detect", "rule", "list", "anomaly",
+        ],
     ),
 ];
 

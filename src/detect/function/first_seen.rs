@@ -1,4 +1,4 @@
-//! `first_seen(value, event_time, learn_secs, forget_secs)`: a value that the key never had.
+//! `first_seen(value, event_time, learn_secs, forget_secs, history)`: a value that the key never had.
 
 use serde_json::{Map, Value, json};
 
@@ -7,7 +7,8 @@ use super::{Argument, Arguments, Fold, Found, Texts, seconds};
 use crate::anomaly::Because;
 use crate::event::time::{MICROS, rfc3339};
 
-/// Finds a value at its first event, once the key's own history is `learn_secs` long. A value not
+/// Finds a value at its first event, once the key's own history is `learn_secs` long and holds at least
+/// `history` events. A value not
 /// seen for longer than `forget_secs` counts as new again; a key without any for so long begins anew.
 /// NULL is no value.
 #[derive(Debug)]
@@ -18,10 +19,10 @@ const MOST_VALUES: usize = 1000;
 /// The most known values that a finding names, the latest ones.
 const MOST_NAMED: usize = 10;
 
-/// Its head is the second in which the key had its first value. Its list holds the values
+/// Its head is the second in which the key had its first value, and how many it had. Its list holds the values
 /// in the order in which they came, each by its number and with the second in which it was seen last.
 const LAYOUT: Layout<1> = Layout {
-    head: 1,
+    head: 2,
     widths: [2],
 };
 const VALUES: usize = 0;
@@ -31,6 +32,7 @@ impl Fold for FirstSeen {
     const ARGUMENTS: &'static [Argument] = &[
         Argument::Text,
         Argument::Time,
+        Argument::Integer,
         Argument::Integer,
         Argument::Integer,
     ];
@@ -51,11 +53,15 @@ impl Fold for FirstSeen {
         if let Some(head) = LAYOUT.begin(memory, time, forget) {
             head[0] = time;
         }
-        let since = LAYOUT.head(memory)[0];
+        let [since, events] = *LAYOUT.head(memory) else {
+            return None;
+        };
+        let is_told = i64::from(events) >= arguments.integer(4, row).unwrap_or(0);
+        LAYOUT.head_mut(memory)[1] = events.saturating_add(1);
         let last_seen = see(memory, texts, value, time);
         let is_new = last_seen.is_none_or(|last| i64::from(time) - i64::from(last) > forget);
         let history = i64::from(time) - i64::from(since);
-        (is_new && history >= learn)
+        (is_new && is_told && history >= learn)
             .then(|| found(memory, texts, value, last_seen, [history, learn]))
     }
 

@@ -87,6 +87,11 @@ impl<const LISTS: usize> Layout<LISTS> {
         memory.0.get(1..=self.head).unwrap_or_default()
     }
 
+    /// The words of the head, to be changed.
+    pub fn head_mut<'a>(&self, memory: &'a mut Memory) -> &'a mut [u32] {
+        memory.0.get_mut(1..=self.head).unwrap_or_default()
+    }
+
     fn length(&self, memory: &Memory, list: usize) -> usize {
         let pair = memory.0.get(1 + self.head + list / 2).copied().unwrap_or(0);
         self.widths[list] * (pair >> (list % 2 * 16) & 0xffff) as usize

@@ -8,9 +8,9 @@ mod sql;
 mod threshold;
 mod travel;
 
-use super::document::{self, Document};
+use super::document::Document;
 use super::draft::{Draft, Matches};
-use super::problem::Problem;
+use crate::config::yaml::{self, Problem};
 
 /// The settings of a kind, read from the rule's `detect`.
 trait Kind: serde::de::DeserializeOwned {
@@ -44,7 +44,7 @@ impl Expand {
 }
 
 fn read<K: Kind + 'static>(file: &str, text: &str) -> (Option<Read>, Vec<Problem>) {
-    let (document, problems) = document::read::<Document<K>>(file, text);
+    let (document, problems) = yaml::read::<Document<K>>(file, text);
     let read = document.map(|document| Read {
         kind: K::NAME,
         document: document

@@ -47,13 +47,18 @@ impl Kind for Sql {
                 return None;
             }
         };
-        if columns.iter().any(|name| name == column::STANDING) {
-            draft.problem(
-                query.referenced,
-                "`standing` is the name of suppression: choose another",
-            );
-            return None;
+        for name in [column::STANDING, column::EXCEPTION] {
+            if columns.iter().any(|column| column == name) {
+                let message = format!("`{name}` is a name of ours: choose another");
+                draft.problem(query.referenced, message);
+                return None;
+            }
         }
+        let exception = draft
+            .exception(&format!("(\n{text}\n)"))
+            .map_or_else(String::new, |case| {
+                format!(", {case} AS {}", column::EXCEPTION)
+            });
         let wait_secs = draft.duration(self.wait.as_ref(), "0s", 0);
         let key = key?;
         let has = |name: &str| columns.iter().any(|column| column == name);
@@ -96,7 +101,7 @@ impl Kind for Sql {
             limit: part.value.limit.clone().unwrap_or(true.into()),
         });
         is_whole.then(|| Matches {
-            sql: format!("SELECT *{level} FROM (\n{text}\n) WHERE {condition}"),
+            sql: format!("SELECT *{level}{exception} FROM (\n{text}\n) WHERE {condition}"),
             key: names.clone(),
             wait_secs,
             may_lack_key: false,

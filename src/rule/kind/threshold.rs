@@ -11,7 +11,7 @@ use crate::event::time::MICROS;
 settings! {
     /// The window slides: it ends at each event and reaches `per` back, both ends included.
     Threshold {
-        /// `count(*)`, or `count(distinct …)` of an expression.
+        /// `count(*)`, or `count(distinct …)`, `sum(…)` or `avg(…)` of an expression.
         measure: Option<Spanned<String>>,
         /// The length of the window, at most 48 h.
         per: Option<Spanned<String>>,
@@ -87,26 +87,36 @@ impl Draft<'_> {
     /// The measure as SQL, if it is one that slides.
     fn measure(&mut self, measure: &Spanned<String>, relation: &str) -> Option<String> {
         let text = measure.value.trim();
-        let call = text.to_ascii_lowercase();
-        let is_count = call.starts_with("count(") && call.ends_with(')');
-        let inside = text
-            .get("count(".len()..text.len().saturating_sub(1))
-            .filter(|_| is_count);
-        let Some(inside) = inside.map(str::trim) else {
-            let message = format!("`{text}` is no measure: write count(*) or count(distinct …)");
+        let call = text.strip_suffix(')').and_then(|call| call.split_once('('));
+        let (name, inside) = call.unwrap_or_default();
+        let name = name.trim().to_ascii_lowercase();
+        if !["count", "sum", "avg"].contains(&name.as_str()) {
+            let message = format!(
+                "`{text}` is no measure: write count(*), count(distinct …), sum(…) or avg(…)"
+            );
             self.problem(measure.referenced, message);
             return None;
-        };
-        if inside == "*" {
+        }
+        let inside = inside.trim();
+        if inside == "*" && name == "count" {
             return Some("count(*)".to_owned());
         }
-        let is_distinct = inside
-            .get(..9)
-            .is_some_and(|word| word.eq_ignore_ascii_case("distinct "));
+        let is_distinct = name == "count"
+            && inside
+                .get(..9)
+                .is_some_and(|word| word.eq_ignore_ascii_case("distinct "));
         let value = if is_distinct { &inside[9..] } else { inside };
         let value = Spanned::new(value.to_owned(), measure.referenced, measure.defined);
-        let (value, _) = self.expression(&value, relation)?;
+        let (value, kind) = self.expression(&value, relation)?;
+        if name != "count" && !kind.is_integer() {
+            let message = format!(
+                "`{text}`: {name} adds whole numbers, and `{value}` is {kind}; write round(…) and a cast \
+                 to bigint"
+            );
+            self.problem(measure.referenced, message);
+            return None;
+        }
         let distinct = if is_distinct { "DISTINCT " } else { "" };
-        Some(format!("count({distinct}{value})"))
+        Some(format!("{name}({distinct}{value})"))
     }
 }

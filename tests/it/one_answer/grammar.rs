@@ -41,6 +41,7 @@ const PREDICATES: &[&str] = &[
     "action IN ('act_1', 'act_2')",
     "action <> 'act_0' AND app_id IS NULL",
     "app_id IS NULL",
+    "in_list('moving', actor_id) AND NOT in_list('moving', asn)",
     "actor_id IS NOT NULL",
     "own_context",
     "asn > 3",
@@ -69,6 +70,7 @@ const VALUES: &[&str] = &[
     "own_context",
     "concat(actor_id, '/', ip)",
     "round(latitude / 100)",
+    "group_of('moving', actor_id)",
     "@",
     "@",
 ];
@@ -182,7 +184,7 @@ fn window() -> impl Strategy<Value = (String, i64)> {
                 (format!("{name}({value}){nulls} OVER ({by} {CANONICAL} {frame})"), 0)
             }),
         1 => (pick(&["entity_id", "ip"]), partition(), prop::sample::select(&[0_i64, 60, 3600][..])).prop_map(|(value, by, learn)| {
-            (format!("first_seen({value}, event_time, {learn}, 86400) OVER ({by} {CANONICAL})"), 0)
+            (format!("first_seen({value}, event_time, {learn}, 86400, {}) OVER ({by} {CANONICAL})", learn % 7), 0)
         }),
         1 => partition().prop_map(|by| {
             (format!(

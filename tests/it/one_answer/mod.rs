@@ -16,11 +16,37 @@ use gridwatch::detect::live::Live;
 use gridwatch::detect::plan::Planner;
 use gridwatch::event::order::{self, Collector, Log};
 use gridwatch::event::schema::ColumnSet;
+use gridwatch::list::{Entry, List, Lists};
 use proptest::prelude::*;
 
 use self::stream::{Admitted, Step, Stream};
 
-static PLANNER: LazyLock<Mutex<Planner>> = LazyLock::new(|| Mutex::new(Planner::new().unwrap()));
+static PLANNER: LazyLock<Mutex<Planner>> =
+    LazyLock::new(|| Mutex::new(Planner::with_lists(&LISTS).unwrap()));
+
+/// A list whose entries begin and end while the streams run.
+static LISTS: LazyLock<Lists> = LazyLock::new(|| {
+    let mut list = List::default();
+    for (value, group, from, until) in [
+        ("U0", Some("early"), None, Some(60)),
+        ("U0", Some("late"), Some(60), None),
+        ("U1", Some("early"), Some(5), Some(2000)),
+        ("U2", None, Some(300), None),
+        ("3", None, Some(10), Some(90_000)),
+    ] {
+        let at = |seconds: i64| (1_700_000_000 + seconds) * 1_000_000;
+        let entry = Entry {
+            value: value.to_owned(),
+            group: group.map(str::to_owned),
+            owner: "the test".to_owned(),
+            reason: "it moves".to_owned(),
+            from: from.map(at),
+            until: until.map(at),
+        };
+        list.add(entry).unwrap();
+    }
+    Lists::new([("moving".to_owned(), list)].into())
+});
 
 /// How many cases are tried in an ordinary run: with one rule each, and with several at once.
 const WITH_ONE: u32 = 1200;
@@ -147,7 +173,7 @@ fn compare_one(
         memory_bytes: usize::MAX,
         state_bytes: usize::MAX,
     };
-    let ran = history::run(&log, programs, resources).unwrap();
+    let ran = history::run(&log, programs, &LISTS, resources).unwrap();
     let found = live(engines, &steps, columns, (log.watermark(), stream.threads));
     for ((program, ran), mut found) in programs.iter().zip(ran).zip(found) {
         let ran = ran.map_err(|error| TestCaseError::fail(format!("{error}\n{}", program.sql)))?;
