@@ -24,6 +24,13 @@ impl Level {
         Self::Critical,
     ];
 
+    /// The level below; the lowest has none.
+    #[must_use]
+    pub fn lower(self) -> Self {
+        let at = Self::ALL.iter().position(|level| *level == self);
+        Self::ALL[at.unwrap_or(0).saturating_sub(1)]
+    }
+
     /// The word that rules and records use.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -381,3 +381,51 @@ tests:
         assert!(ran.out.contains(wanted), "{settings}: {}", ran.out);
     }
 }
+
+#[test]
+fn a_journey_weighs_less_where_lists_trust_its_ends() {
+    const TRAVEL: &str = "title: Travel
+id: 0a1b2c3d-1111-4222-8333-444455556688
+name: trusting_travel
+status: test
+level: high
+tags: []
+logsource: {product: slack, service: audit}
+detect:
+  kind: travel
+  key: actor_id
+  trusted: [offices, partners]
+suppress: 1h
+tests:
+  - name: home, an office, and a partner's system
+    networks: |
+      network,country,city,latitude,longitude,accuracy_km,asn,as_org,kind
+      198.51.100.128/25,DE,Berlin,52.52,13.40,20,64496,Example Fibre,residential
+      203.0.113.0/24,SG,Singapore,1.35,103.82,20,64498,Example Broadband,residential
+      192.0.2.0/24,JP,Tokyo,35.68,139.69,20,64510,Example Partner,hosting
+      192.88.99.0/24,US,Boston,42.36,-71.06,20,64511,Example Cable,residential
+    base: {actor_id: U1, action: file_downloaded, entity_id: F1}
+    events:
+      - {at: 0s, times: 10, every: 1d, ip: 198.51.100.200, session_id: 1}
+      - {at: 9d 40m, action: user_login, ip: 203.0.113.9, session_id: 2}
+      - {at: 9d 20h, ip: 203.0.113.9, session_id: 2}
+      - {at: 9d 20h 10m, action: user_login, ip: 192.0.2.9, session_id: 3}
+      - {at: 9d 22h, action: user_login, ip: 192.88.99.9, session_id: 4}
+      - {at: 19d, ip: 198.51.100.200, session_id: 1}
+      - {at: 19d 40m, action: user_login, ip: 192.88.99.10, session_id: 5}
+    anomalies:
+      - {at: 9d 40m, level: medium}
+      - {at: 9d 22h, level: medium}
+";
+    const PARTNERS: &str = "type: asn\nowner: ann\nreason: partner\nentries: [AS64510]\n";
+    let lists = CONFIG.replace("lists:\n", "lists:\n  partners: {file: partners.yaml}\n");
+    let folder = folder(&[
+        ("rules/elsewhere.yml", TRAVEL),
+        ("gridwatch.yaml", &lists),
+        ("partners.yaml", PARTNERS),
+        ("exceptions.yaml", "[]"),
+    ]);
+    let (config, rules) = (folder.path("gridwatch.yaml"), folder.path("rules"));
+    let ran = gridwatch(&["rules", "--config", &config, "test", &rules], b"");
+    assert_eq!(ran.code, Some(0), "{}{}", ran.out, ran.err);
+}

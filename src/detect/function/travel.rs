@@ -15,16 +15,17 @@ use serde_json::{Map, Value, json};
 use self::person::{Person, Session};
 use self::place::{Position, distance_km};
 use super::{Argument, Arguments, Fold, Found, Memory, Texts};
-use crate::anomaly::{Because, rounded};
+use crate::anomaly::{Because, Level, rounded};
 use crate::event::time::{MICROS, rfc3339};
 
 /// Reads positions: latitude, longitude, accuracy_km, ip, asn, network_kind, country, city,
 /// session, event_time, event_id; and the rule's parameters: speed_kmh, distance_km, within_secs,
-/// new_session_secs, learn_secs, forget_secs. A row without coordinates is none; a person without any
+/// new_session_secs, learn_secs, forget_secs; and 1 where a list trusts the address. A row without coordinates is none; a person without any
 /// for longer than `forget_secs` begins anew.
 ///
 /// What it finds is `high`, or `medium` in the person's first `learn_secs` and for a running
-/// session.
+/// session; one level lower where one end is trusted, and nothing where both are, nor between two
+/// systems that make a habit.
 #[derive(Debug)]
 pub struct Travel;
 
@@ -69,6 +70,7 @@ impl Fold for Travel {
         Argument::Integer,
         Argument::Integer,
         Argument::Integer,
+        Argument::Integer,
     ];
 
     fn step(
@@ -90,21 +92,37 @@ impl Fold for Travel {
         };
         let place = here.site.place;
         let is_new = person.is_new(place, newest);
-        let journey = if is_new && !here.site.is_detour() {
-            worst(&person, &here, &limits)
+        // A person who stays makes no journey that was not judged when it was made.
+        let is_journey = is_new || person.last_place() != Some(place);
+        let journeys = if is_journey && !here.site.is_detour() {
+            impossible(&person, &here, &limits)
         } else {
-            None
+            Vec::new()
         };
-        let found = journey.and_then(|journey| {
-            let age = i64::from(here.time) - i64::from(person.since());
-            let level = match session {
-                Session::New if age < limits.learn_secs => "medium",
-                Session::New => "high",
-                _ if person.is_new_system(place) => "medium",
-                _ => return None,
-            };
-            Some(journey.found(&here, &limits, level, session, person.since()))
-        });
+        let pairs: Vec<_> = journeys
+            .iter()
+            .map(|j| (j.from.site.place, place))
+            .collect();
+        let found = worst(&person, &here, journeys)
+            .filter(|_| is_new)
+            .and_then(|journey| {
+                let age = i64::from(here.time) - i64::from(person.since());
+                let level = match session {
+                    Session::New if age < limits.learn_secs => Level::Medium,
+                    Session::New => Level::High,
+                    _ if person.is_new_system(place) => Level::Medium,
+                    _ => return None,
+                };
+                let level = if journey.is_half_trusted(&here) {
+                    level.lower()
+                } else {
+                    level
+                };
+                Some(journey.found(&here, &limits, level, session, person.since()))
+            });
+        for pair in pairs {
+            person.add_journey(pair, here.time);
+        }
         person.add_place(place, here.time, found.is_some());
         if !here.site.is_relay() {
             person.add_position(&here);
@@ -131,15 +149,36 @@ impl Limits {
     }
 }
 
-/// Of the impossible journeys to `here` the fastest, of equally fast ones the latest.
-fn worst<'a>(person: &'a Person<'_>, here: &Position<'_>, limits: &Limits) -> Option<Journey<'a>> {
+/// The journeys to `here` that nobody can have made.
+fn impossible<'a>(
+    person: &'a Person<'_>,
+    here: &Position<'_>,
+    limits: &Limits,
+) -> Vec<Journey<'a>> {
     let elsewhere = person
         .positions()
         .filter(|from| from.site.place != here.site.place);
-    let impossible = elsewhere.filter_map(|from| Journey::between(from, here, limits));
-    impossible.max_by(|a, b| {
+    let journeys = elsewhere.filter_map(|from| Journey::between(from, here, limits));
+    journeys.collect()
+}
+
+/// Of these journeys, without habits and those between two trusted ends, the one that weighs most:
+/// the fastest, of equally fast ones the latest.
+fn worst<'a>(
+    person: &Person<'_>,
+    here: &Position<'_>,
+    journeys: Vec<Journey<'a>>,
+) -> Option<Journey<'a>> {
+    let weighs = |journey: &Journey<'_>| {
+        let is_trusted = journey.from.is_trusted && here.is_trusted;
+        !is_trusted && !person.is_habit(journey.from.site.place, &here.site)
+    };
+    journeys.into_iter().filter(weighs).max_by(|a, b| {
+        let weight = |journey: &Journey<'_>| !journey.is_half_trusted(here);
         let later = || (a.from.time, &a.from.event_id).cmp(&(b.from.time, &b.from.event_id));
-        a.speed_kmh.total_cmp(&b.speed_kmh).then_with(later)
+        (weight(a).cmp(&weight(b)))
+            .then(a.speed_kmh.total_cmp(&b.speed_kmh))
+            .then_with(later)
     })
 }
 
@@ -163,11 +202,16 @@ impl<'a> Journey<'a> {
         })
     }
 
+    /// Whether just one of its ends is trusted.
+    fn is_half_trusted(&self, here: &Position<'_>) -> bool {
+        self.from.is_trusted != here.is_trusted
+    }
+
     fn found(
         &self,
         here: &Position<'_>,
         limits: &Limits,
-        level: &str,
+        level: Level,
         session: Session,
         since: u32,
     ) -> Found {
@@ -214,7 +258,7 @@ impl<'a> Journey<'a> {
             Session::Unknown => asked("no session; a new system", asn, Value::Null),
         });
         Found {
-            level: Some(level.to_owned()),
+            level: Some(level.to_string()),
             evidence,
             because,
             events: vec![from.event_id.to_string()],

@@ -20,6 +20,9 @@ settings! {
         new_session: Option<Spanned<String>>,
         /// How long a person is young, 5d by default.
         learn: Option<Spanned<String>>,
+        /// Lists of networks or systems by which the organisation's own people come.
+        #[serde(default)]
+        trusted: Vec<Spanned<String>>,
         /// After how long without an event a person begins anew, 90d by default.
         forget: Option<Spanned<String>>,
     }
@@ -43,6 +46,7 @@ impl Kind for Travel {
         let learn_secs = draft.duration(self.learn.as_ref(), "5d", 0);
         let forget_secs = draft.duration(self.forget.as_ref(), "90d", 1);
         let mut common = common?;
+        let trusted = self.trusted(draft, &common.relation)?;
         let needed = [
             "own_context",
             "latitude IS NOT NULL",
@@ -55,7 +59,7 @@ impl Kind for Travel {
              asn, network_kind, country, city,\n    coalesce(session_id, CASE WHEN action = \
              'user_login' THEN event_id END), event_time, event_id,\n    {speed_kmh:?}, \
              {distance_km:?}, {within_secs}, {session_secs}, {learn_secs}, \
-             {forget_secs}\n  ) OVER (PARTITION BY \
+             {forget_secs},\n    {trusted}\n  ) OVER (PARTITION BY \
              {keys} ORDER BY {order}) AS finding\n  FROM {relation}\n  WHERE {condition}\n) WHERE \
              finding IS NOT NULL",
             columns = common.columns(&["finding"]),
@@ -70,6 +74,23 @@ impl Kind for Travel {
             may_lack_key: false,
             conditions: Vec::new(),
             members: None,
+        })
+    }
+}
+
+impl Travel {
+    /// 1 where one of the lists has the address or its system, as SQL.
+    fn trusted(&self, draft: &mut Draft<'_>, relation: &str) -> Option<String> {
+        let mut asked = Vec::new();
+        for list in &self.trusted {
+            let name = sql::quoted(&list.value);
+            let ask = format!("in_list({name}, ip) OR in_list({name}, asn)");
+            let ask = Spanned::new(ask, list.referenced, list.defined);
+            asked.push(draft.expression(&ask, relation)?.0);
+        }
+        Some(match asked.is_empty() {
+            true => "0".to_owned(),
+            false => format!("CASE WHEN {} THEN 1 ELSE 0 END", asked.join(" OR ")),
         })
     }
 }

@@ -189,7 +189,8 @@ fn window() -> impl Strategy<Value = (String, i64)> {
         1 => partition().prop_map(|by| {
             (format!(
                 "travel(latitude, longitude, accuracy_km, ip, asn, network_kind, country, city, \
-                 session_id, event_time, event_id, 900.0, 500.0, 43200, 7200, 3600, 86400) OVER ({by} {CANONICAL})"
+                 session_id, event_time, event_id, 900.0, 500.0, 43200, 7200, 3600, 86400, \
+                 CASE WHEN in_list('moving', actor_id) THEN 1 ELSE 0 END) OVER ({by} {CANONICAL})"
             ), 0)
         }),
     ]

@@ -14,12 +14,15 @@ const MOST_RECENT: usize = 8;
 /// Places that the person had before.
 const MOST_KNOWN: usize = 64;
 const MOST_SESSIONS: usize = 16;
+const MOST_HABITS: usize = 16;
+/// On so many days a pair of systems makes a habit.
+const HABIT_DAYS: u32 = 3;
 
 /// The head is the second of the person's first event. Lists are in the order in which their records
 /// were used last.
-const LAYOUT: Layout<5> = Layout {
+const LAYOUT: Layout<6> = Layout {
     head: 1,
-    widths: [7, 3, 2, 5, 2],
+    widths: [7, 3, 2, 5, 2, 4],
 };
 /// The last position at each place: site and flags, second, address, four words of the event's id.
 const POSITIONS: usize = 0;
@@ -31,12 +34,15 @@ const PLACES: usize = 2;
 const NEW_SESSIONS: usize = 3;
 /// Sessions that are not new any more.
 const SESSIONS: usize = 4;
+/// Pairs of systems between which the person seems to travel: both, the last day, and how many days.
+const HABITS: usize = 5;
 
 /// Flags of a position beside the number of its site.
 const NO_ADDRESS: u32 = 1 << 31;
 const IS_TEXT: u32 = 1 << 30;
 const IS_NO_UUID: u32 = 1 << 29;
-const SITE: u32 = IS_NO_UUID - 1;
+const IS_TRUSTED: u32 = 1 << 28;
+const SITE: u32 = IS_TRUSTED - 1;
 
 /// A person, and where the texts about people are.
 pub(super) struct Person<'a> {
@@ -151,6 +157,45 @@ impl<'a> Person<'a> {
         }
     }
 
+    /// Where the person was last.
+    pub fn last_place(&self) -> Option<Place> {
+        let newest = LAYOUT.list(self.memory, POSITIONS).next_back()?;
+        Some(Site::place(self.texts, newest[0] & SITE))
+    }
+
+    /// Whether the person seemed to travel so on enough days: between home and the exit of a tunnel,
+    /// most likely. From one exit to another of such a tunnel is part of the habit.
+    pub fn is_habit(&self, from: Place, here: &Site<'_>) -> bool {
+        let (Some(pair), Some(system)) = (systems((from, here.place)), from.system()) else {
+            return false;
+        };
+        let is_exit = pair[0] == pair[1] && here.is_tunnel();
+        let is_habit = |record: &[u32]| {
+            let is_it = record[..2] == pair || is_exit && record[..2].contains(&system);
+            is_it && record[3] >= HABIT_DAYS
+        };
+        self.position(HABITS, is_habit).is_some()
+    }
+
+    /// The person seemed to travel between these places.
+    pub fn add_journey(&mut self, pair: (Place, Place), time: u32) {
+        let Some(pair) = systems(pair).filter(|pair| pair[0] != pair[1]) else {
+            return;
+        };
+        let day = time / 86_400;
+        match self.position(HABITS, |record| record[..2] == pair) {
+            Some(at) => {
+                let habit = LAYOUT.record(self.memory, HABITS, at);
+                if habit[2] != day {
+                    habit[2] = day;
+                    habit[3] = habit[3].saturating_add(1);
+                }
+                LAYOUT.move_to_end(self.memory, HABITS, at);
+            }
+            None => self.push(HABITS, &[pair[0], pair[1], day, 1], MOST_HABITS),
+        }
+    }
+
     /// The last position at each of the latest places.
     pub fn positions(&self) -> impl Iterator<Item = Position<'_>> {
         let records = LAYOUT.list(self.memory, POSITIONS);
@@ -212,6 +257,12 @@ impl<'a> Person<'a> {
     }
 }
 
+/// The systems of two places in the order of their numbers, if both are known.
+fn systems((one, other): (Place, Place)) -> Option<[u32; 2]> {
+    let (one, other) = (one.system()?, other.system()?);
+    Some([one.min(other), one.max(other)])
+}
+
 /// Releases what a person's memory holds of the texts.
 pub(super) fn release(memory: &Memory, texts: &mut Texts) {
     for record in LAYOUT.list(memory, POSITIONS) {
@@ -230,9 +281,10 @@ fn write(site: u32, here: &Position<'_>, texts: &mut Texts) -> [u32; 7] {
         Some(uuid) => (0, u128::from_be_bytes(uuid)),
         None => (IS_NO_UUID, texts.enter(&here.event_id).into()),
     };
+    let trusted_flag = if here.is_trusted { IS_TRUSTED } else { 0 };
     let word = |at: u32| (event >> (32 * at)) as u32;
     [
-        site | address_flag | event_flag,
+        site | address_flag | event_flag | trusted_flag,
         here.time,
         address,
         word(0),
@@ -255,6 +307,7 @@ fn read<'a>(record: &[u32], texts: &'a Texts) -> Position<'a> {
             _ => Address::V4(Ipv4Addr::from_bits(record[2])),
         },
         time: record[1],
+        is_trusted: flags & IS_TRUSTED > 0,
         event_id: match flags & IS_NO_UUID {
             0 => event_id::text(event.to_be_bytes()).into(),
             _ => texts.get(record[3]).into(),

@@ -171,6 +171,11 @@ impl<'a> Site<'a> {
         self.network_kind == Some("relay")
     }
 
+    /// Whether the network carries what comes from elsewhere.
+    pub fn is_tunnel(&self) -> bool {
+        self.network_kind == Some("vpn")
+    }
+
     fn is_mobile(&self) -> bool {
         self.network_kind == Some("mobile")
     }
@@ -213,6 +218,8 @@ pub(super) struct Position<'a> {
     /// Seconds.
     pub time: u32,
     pub event_id: Cow<'a, str>,
+    /// Whether a list says that the organisation's own people come this way.
+    pub is_trusted: bool,
 }
 
 impl<'a> Position<'a> {
@@ -223,6 +230,7 @@ impl<'a> Position<'a> {
             address: Address::new(arguments.text(3, row)),
             time: seconds(arguments.integer(9, row)?),
             event_id: arguments.text(10, row)?.into(),
+            is_trusted: arguments.integer(17, row) == Some(1),
         })
     }
 
@@ -257,6 +265,7 @@ impl<'a> Position<'a> {
             "accuracy_km": rounded(site.radius_km),
             "asn": site.place.system(),
             "network_kind": site.network_kind,
+            "is_trusted": self.is_trusted,
         })
     }
 }
