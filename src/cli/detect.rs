@@ -13,7 +13,7 @@ use serde::Serialize;
 use super::format::{self, Format};
 use super::progress::Progress;
 use super::setup::{ConfigFile, NetworkFiles, Setup};
-use super::show::thousands;
+use super::show::{printable, thousands};
 use super::{End, Failure, load};
 use crate::anomaly::{Anomaly, Level};
 use crate::clock::Stopwatch;
@@ -92,6 +92,12 @@ impl Detect {
     pub fn run(&self) -> Result<End, Failure> {
         let setup = Setup::read(&self.config)?;
         let rules = load::select(setup.rules(&self.rules)?, &self.only)?;
+        if !self.quiet {
+            for warning in rules.iter().flat_map(|rule| &rule.warnings) {
+                let line = printable(&warning.to_string());
+                writeln!(io::stderr(), "warning: {line}").map_err(Failure::io)?;
+            }
+        }
         let networks = setup.networks(&self.networks)?;
         let has_networks = !networks.is_empty();
         let read = Arc::new(AtomicU64::new(0));

@@ -38,10 +38,16 @@ enum Verb {
         format: ListFormat,
     },
     /// Reports every problem, each on a line FILE:LINE:COL: message; exits with 1 if there is one
+    ///
+    /// What runs and is most likely not meant counts too: actions that Slack does not have, rules
+    /// that can never fire, rules without tests. `detect` warns of it.
     Check {
         /// Rule files or folders; without any, the embedded rules
         #[arg(value_name = "PATH")]
         paths: Vec<PathBuf>,
+        /// The form of the report
+        #[arg(long, value_enum, default_value_t = CheckFormat::Text)]
+        format: CheckFormat,
     },
     /// Runs the tests inside the rule files; exits with 1 if one fails
     Test {
@@ -60,6 +66,12 @@ enum Verb {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum CheckFormat {
+    Text,
+    Json,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum ListFormat {
     Table,
     Json,
@@ -71,7 +83,7 @@ impl Rules {
         let mut out = BufWriter::new(io::stdout().lock());
         let end = match &self.verb {
             Verb::List { paths, format } => list(&setup.of(paths)?, *format, &mut out),
-            Verb::Check { paths } => check(paths, &setup, &mut out),
+            Verb::Check { paths, format } => check(paths, &setup, *format, &mut out),
             Verb::Test { paths } => test(&setup.of(paths)?, &setup, &mut out),
             Verb::Explain { name, rules } => {
                 let rules = select(setup.rules(rules)?, std::slice::from_ref(name))?;
@@ -134,12 +146,25 @@ fn describe(rule: &Rule) -> serde_json::Value {
     })
 }
 
-fn check(paths: &[PathBuf], setup: &Setup, out: &mut dyn Write) -> Result<End, Failure> {
+fn check(
+    paths: &[PathBuf],
+    setup: &Setup,
+    format: CheckFormat,
+    out: &mut dyn Write,
+) -> Result<End, Failure> {
     let loaded = load(paths, setup)?;
-    for problem in &loaded.problems {
-        writeln!(out, "{}", printable(&problem.to_string())).map_err(Failure::io)?;
+    let warnings = loaded.rules.iter().flat_map(|rule| &rule.warnings);
+    let mut problems: Vec<_> = loaded.problems.iter().chain(warnings).collect();
+    problems.sort();
+    if format == CheckFormat::Json {
+        let written = serde_json::to_writer_pretty(&mut *out, &problems).map_err(io::Error::from);
+        written.and_then(|()| writeln!(out)).map_err(Failure::io)?;
+    } else {
+        for problem in &problems {
+            writeln!(out, "{}", printable(&problem.to_string())).map_err(Failure::io)?;
+        }
     }
-    let (rules, problems) = (loaded.files, loaded.problems.len());
+    let (rules, problems) = (loaded.files, problems.len());
     writeln!(io::stderr(), "{rules} rules checked, {problems} problems").map_err(Failure::io)?;
     Ok(if problems == 0 { End::Good } else { End::Bad })
 }

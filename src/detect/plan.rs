@@ -120,6 +120,20 @@ impl Planner {
             .collect())
     }
 
+    /// Whether a query gives no rows whatever the events are, as far as that shows in its text.
+    pub fn is_empty(&self, sql: &str) -> bool {
+        let plan = self.plan(sql).ok();
+        let plan = plan.and_then(|plan| self.context.state().optimize(&plan).ok());
+        plan.is_some_and(|plan| {
+            let mut is_empty = false;
+            let walked = plan.apply(|node| {
+                is_empty |= matches!(node, LogicalPlan::EmptyRelation(_));
+                Ok(TreeNodeRecursion::Continue)
+            });
+            walked.is_ok() && is_empty
+        })
+    }
+
     /// The names of the columns of a relation that an expression reads, sorted.
     ///
     /// # Errors

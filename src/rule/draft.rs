@@ -7,7 +7,7 @@ use serde_saphyr::{Location, Spanned};
 
 use super::document::OneOrMany;
 use super::exception::Exception;
-use super::{Problem, duration, expression, sql};
+use super::{Problem, duration, expression, lint, sql};
 use crate::anomaly::Level;
 use crate::config::yaml::nearest;
 use crate::detect::plan::Planner;
@@ -148,6 +148,9 @@ impl Draft<'_> {
     ) -> Option<(String, DataType)> {
         let value = text.value.trim();
         let checked = expression::parse(value).and_then(|expression| {
+            if let Some(mismatch) = lint::mismatch(&expression) {
+                return Err(mismatch);
+            }
             let sql = expression.to_string();
             let checked = self.planner.expression(&sql, relation);
             checked

@@ -7,7 +7,7 @@ use super::document::{Document, KindName};
 use super::draft::Draft;
 use super::exception::Exceptions;
 use super::kind::{self, Expand};
-use super::{Problem, Rule, State, sql};
+use super::{Problem, Rule, State, lint, sql};
 use crate::anomaly::Level;
 use crate::config::yaml::{self, nearest};
 use crate::detect::Program;
@@ -164,7 +164,9 @@ impl Draft<'_> {
                 return None;
             }
         };
+        let warnings = self.warnings(document, text, &program);
         Some(Rule {
+            warnings,
             file: self.file.to_owned(),
             name: name?,
             id: id?.to_ascii_lowercase(),
@@ -189,6 +191,34 @@ impl Draft<'_> {
                 .collect(),
             state: State::On,
         })
+    }
+
+    /// What most likely is not meant, though it runs.
+    fn warnings(&self, document: &Document<Expand>, text: &str, program: &Program) -> Vec<Problem> {
+        let at = |(line, column), message| Problem {
+            file: self.file.to_owned(),
+            line,
+            column,
+            message,
+        };
+        let unknown = lint::unknown_actions(&program.sql);
+        let mut warnings: Vec<Problem> = unknown
+            .into_iter()
+            .map(|(name, message)| at(lint::place_of(&name, text), message))
+            .collect();
+        if document.tests.is_empty() {
+            let message =
+                "the rule has no `tests`: write one that it must find, and one that it must \
+                           not"
+                .to_owned();
+            warnings.push(at((1, 1), message));
+        }
+        if self.planner.is_empty(&program.sql) {
+            let message = "the rule can never fire: its conditions exclude each other".to_owned();
+            warnings.push(Problem::at(self.file, self.place, message));
+        }
+        warnings.sort();
+        warnings
     }
 
     fn needed(&mut self, name: &str, text: Option<&Spanned<String>>) -> Option<String> {

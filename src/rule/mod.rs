@@ -11,6 +11,7 @@ pub mod embedded;
 pub mod exception;
 mod expression;
 mod kind;
+mod lint;
 mod load;
 mod record;
 mod sql;
@@ -70,6 +71,8 @@ pub struct Rule {
     /// The columns of `events` that the program reads.
     pub columns: ColumnSet,
     pub tests: Vec<Test>,
+    /// What is most likely not meant. The rule runs all the same.
+    pub warnings: Vec<Problem>,
     /// As the configuration has it; on until it says otherwise.
     pub state: State,
 }

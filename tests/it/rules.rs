@@ -186,6 +186,31 @@ fn each_problem_stands_where_it_is() {
             "measure: sum(ip)",
             "12:12: `sum(ip)`: sum adds whole numbers",
         ),
+        (
+            "action = 'user_login'",
+            "action = 'user_logn'",
+            "10:19: Slack has no action `user_logn`; did you mean `user_login`?",
+        ),
+        (
+            "action = 'user_login'",
+            "action IN ('user_login', 'dlp_policy_updated')",
+            "10:35: Slack has no action `dlp_policy_updated`",
+        ),
+        (
+            "action = 'user_login'",
+            "action = 'user_login' AND asn = 'many'",
+            "10:10: `action = 'user_login' AND asn = 'many'`: `asn` is a number",
+        ),
+        (
+            "action = 'user_login'",
+            "action = 'user_login' AND action = 'user_logout'",
+            "9:3: the rule can never fire",
+        ),
+        (
+            "action = 'user_login'",
+            "event_time > 86400",
+            "10:10: `event_time > 86400`",
+        ),
         ("at_least: 3", "at_least: 0", "14:13: `0` is not a count"),
         ("at_least: 3", "atleast: 3", "14:3: unknown field `atleast`"),
         (
@@ -243,7 +268,8 @@ fn all_problems_are_named_at_once() {
 fn sql(query: &str) -> String {
     format!(
         "title: Own query\nid: 0a1b2c3d-1111-4222-8333-444455556667\nname: own\nlevel: low\ndetect:\n  \
-         kind: sql\n  key: actor_id\n  query: >\n    {query}\n"
+         kind: sql\n  key: actor_id\n  query: >\n    {query}\ntests:\n  - name: nothing\n    events: \
+         []\n    anomalies: []\n"
     )
 }
 
@@ -421,4 +447,26 @@ fn a_rule_of_the_same_name_takes_the_place_of_an_embedded_one() {
     let ran = gridwatch(&["rules", "check", &copy, &twin.path("twin.yml")], b"");
     assert_eq!(ran.code, Some(1));
     assert!(ran.out.contains("is that of"), "{}", ran.out);
+}
+
+#[test]
+fn what_runs_and_is_not_meant_is_refused_by_check_and_warned_of_by_detect() {
+    let untested = GOOD.split("tests:").next().unwrap();
+    let folder = Folder::with(&[("rule.yml", untested)]);
+    let path = folder.path("rule.yml");
+    let ran = gridwatch(&["rules", "check", "--format", "json", &path], b"");
+    assert_eq!(ran.code, Some(1), "{}", ran.err);
+    let problems: Value = serde_json::from_str(&ran.out).unwrap();
+    let message = "the rule has no `tests`: write one that it must find, and one that it must not";
+    let expected = json!([{"file": path, "line": 1, "column": 1, "message": message}]);
+    assert_eq!(problems, expected);
+    let ran = gridwatch(&["detect", "--rules", &path], b"");
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    assert!(
+        ran.err.contains(&format!("warning: {path}:1:1: {message}")),
+        "{}",
+        ran.err
+    );
+    let ran = gridwatch(&["detect", "--quiet", "--rules", &path], b"");
+    assert_eq!(ran.err, "");
 }
