@@ -8,21 +8,26 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, anyhow};
 
 use super::Failure;
-use super::setup::Setup;
 use crate::config::yaml::nearest;
 use crate::detect::plan::Planner;
 use crate::enrich::network::Networks;
+use crate::list::Lists;
+use crate::rule::exception::Exceptions;
 use crate::rule::test::Test;
 use crate::rule::{self, Problem, Rule, State, embedded};
 
 /// The embedded rules and those of the paths, which take the place of embedded ones of the same
 /// name.
-pub(super) fn with_embedded(paths: &[PathBuf], setup: &Setup) -> Result<Vec<Rule>, Failure> {
-    let mut rules: Vec<Rule> = valid(load(&[], setup)?)?;
+pub(super) fn with_embedded(
+    paths: &[PathBuf],
+    lists: &Lists,
+    exceptions: &Exceptions,
+) -> Result<Vec<Rule>, Failure> {
+    let mut rules: Vec<Rule> = valid(load(&[], lists, exceptions)?)?;
     if paths.is_empty() {
         return Ok(rules);
     }
-    for rule in valid(load(paths, setup)?)? {
+    for rule in valid(load(paths, lists, exceptions)?)? {
         match rules.iter_mut().find(|known| known.name == rule.name) {
             Some(known) => *known = rule,
             None => rules.push(rule),
@@ -59,8 +64,12 @@ pub(super) fn select(rules: Vec<Rule>, names: &[String]) -> Result<Vec<Rule>, Fa
 }
 
 /// The rules of the paths, or the embedded ones.
-pub(super) fn loaded(paths: &[PathBuf], setup: &Setup) -> Result<Vec<Rule>, Failure> {
-    valid(load(paths, setup)?)
+pub(super) fn loaded(
+    paths: &[PathBuf],
+    lists: &Lists,
+    exceptions: &Exceptions,
+) -> Result<Vec<Rule>, Failure> {
+    valid(load(paths, lists, exceptions)?)
 }
 
 /// Rules, and what is wrong with those that are none.
@@ -79,8 +88,12 @@ fn valid(loaded: Loaded) -> Result<Vec<Rule>, Failure> {
 }
 
 /// Loads the rules of the paths, or without any the embedded ones, with all their problems.
-pub(super) fn load(paths: &[PathBuf], setup: &Setup) -> Result<Loaded, Failure> {
-    let planner = Planner::with_lists(&setup.lists).map_err(Failure::internal)?;
+pub(super) fn load(
+    paths: &[PathBuf],
+    lists: &Lists,
+    exceptions: &Exceptions,
+) -> Result<Loaded, Failure> {
+    let planner = Planner::with_lists(lists).map_err(Failure::internal)?;
     let texts: Vec<(String, io::Result<String>)> = if paths.is_empty() {
         let embedded = embedded::RULES.iter();
         embedded
@@ -108,7 +121,7 @@ pub(super) fn load(paths: &[PathBuf], setup: &Setup) -> Result<Loaded, Failure> 
                 continue;
             }
         };
-        match rule::load(file, text, &planner, &setup.exceptions) {
+        match rule::load(file, text, &planner, exceptions) {
             Ok(rule) => {
                 loaded.problems.extend(networks_of_tests(&rule));
                 loaded.rules.push(rule);

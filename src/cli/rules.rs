@@ -152,7 +152,7 @@ fn check(
     format: CheckFormat,
     out: &mut dyn Write,
 ) -> Result<End, Failure> {
-    let loaded = load(paths, setup)?;
+    let loaded = load(paths, &setup.lists, &setup.exceptions)?;
     let warnings = loaded.rules.iter().flat_map(|rule| &rule.warnings);
     let mut problems: Vec<_> = loaded.problems.iter().chain(warnings).collect();
     problems.sort();

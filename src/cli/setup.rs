@@ -21,7 +21,7 @@ use crate::rule::{Rule, State};
 #[derive(Debug, Default, Args)]
 pub(super) struct ConfigFile {
     /// The configuration: rules, lists, exceptions and network data
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", global = true)]
     config: Option<PathBuf>,
 }
 
@@ -152,7 +152,7 @@ impl Setup {
             .map(|p| self.path(p))
             .collect();
         paths.extend_from_slice(more);
-        let mut rules = load::with_embedded(&paths, self)?;
+        let mut rules = load::with_embedded(&paths, &self.lists, &self.exceptions)?;
         let mut problems = self
             .exceptions
             .unknown(|name| rules.iter().any(|rule| rule.name == name));
@@ -192,7 +192,7 @@ impl Setup {
         if paths.is_empty() {
             self.rules(&[])
         } else {
-            load::loaded(paths, self)
+            load::loaded(paths, &self.lists, &self.exceptions)
         }
     }
 }

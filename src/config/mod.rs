@@ -6,7 +6,7 @@
 pub mod yaml;
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde::Deserialize;
 use serde_saphyr::{Location, Spanned};
@@ -124,9 +124,4 @@ impl Config {
             Err(problems)
         }
     }
-}
-
-/// A path as it is meant in a file of this folder.
-pub fn beside(folder: &Path, path: &Path) -> PathBuf {
-    folder.join(path)
 }

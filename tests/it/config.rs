@@ -361,7 +361,7 @@ tests:
             ("exceptions.yaml", "[]"),
         ]);
         let (config, rules) = (folder.path("gridwatch.yaml"), folder.path("rules"));
-        let ran = gridwatch(&["rules", "--config", &config, "test", &rules], b"");
+        let ran = gridwatch(&["rules", "test", &rules, "--config", &config], b"");
         assert_eq!(ran.code, Some(0), "{settings}: {}{}", ran.out, ran.err);
     }
     for (settings, wanted) in [
@@ -376,7 +376,7 @@ tests:
         let rule = NEW.replace("SETTINGS", settings).replace("FOUND", "[]");
         let folder = folder(&[("rules/elsewhere.yml", &rule), ("exceptions.yaml", "[]")]);
         let (config, rules) = (folder.path("gridwatch.yaml"), folder.path("rules"));
-        let ran = gridwatch(&["rules", "--config", &config, "check", &rules], b"");
+        let ran = gridwatch(&["rules", "check", "--config", &config, &rules], b"");
         assert_eq!(ran.code, Some(1), "{settings}: {}{}", ran.out, ran.err);
         assert!(ran.out.contains(wanted), "{settings}: {}", ran.out);
     }
@@ -426,6 +426,6 @@ tests:
         ("exceptions.yaml", "[]"),
     ]);
     let (config, rules) = (folder.path("gridwatch.yaml"), folder.path("rules"));
-    let ran = gridwatch(&["rules", "--config", &config, "test", &rules], b"");
+    let ran = gridwatch(&["rules", "test", &rules, "--config", &config], b"");
     assert_eq!(ran.code, Some(0), "{}{}", ran.out, ran.err);
 }
