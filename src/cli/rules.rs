@@ -194,15 +194,12 @@ fn test(rules: &[Rule], setup: &Setup, out: &mut dyn Write) -> Result<End, Failu
     Ok(if failed == 0 { End::Good } else { End::Bad })
 }
 
-/// Runs one test through all that real events go through.
+/// Runs one test through all that real events go through, in both executions; says what differs.
 fn try_out(rule: &Rule, test: &Test, setup: &Setup) -> Result<Result<(), String>, Failure> {
     let mut networks = Networks::new();
     if !test.networks.trim().is_empty() {
-        let read = networks.add_csv(
-            &format!("networks of `{}`", test.name),
-            test.networks.as_bytes(),
-        );
-        if let Err(error) = read {
+        let name = format!("networks of `{}`", test.name);
+        if let Err(error) = networks.add_csv(&name, test.networks.as_bytes()) {
             return Ok(Err(error.to_string()));
         }
     }
@@ -210,31 +207,39 @@ fn try_out(rule: &Rule, test: &Test, setup: &Setup) -> Result<Result<(), String>
         Ok(lines) => lines,
         Err(error) => return Ok(Err(error)),
     };
-    let input = Input {
-        name: test.name.clone(),
-        reader: Box::new(Cursor::new(lines.into_bytes())),
-        again: None,
-    };
-    let job = Job {
-        rules: std::slice::from_ref(rule),
-        lists: setup.lists.clone(),
-        enricher: Arc::new(Enricher::new(networks)),
-        resources: detect::resources(1024, 1024),
-        execution: Execution::Live,
-        extra: ColumnSet::default(),
-    };
+    let enricher = Arc::new(Enricher::new(networks));
+    for execution in [Execution::Live, Execution::History] {
+        let job = Job {
+            rules: std::slice::from_ref(rule),
+            lists: setup.lists.clone(),
+            enricher: Arc::clone(&enricher),
+            resources: detect::resources(1024, 1024),
+            execution,
+            extra: ColumnSet::default(),
+        };
+        let input = Input {
+            name: test.name.clone(),
+            reader: Box::new(Cursor::new(lines.clone().into_bytes())),
+            again: None,
+        };
+        if let Err(difference) = run_test(test, input, &job)? {
+            return Ok(Err(difference));
+        }
+    }
+    Ok(Ok(()))
+}
+
+fn run_test(test: &Test, input: Input, job: &Job<'_>) -> Result<Result<(), String>, Failure> {
     let mut rejects = Vec::new();
-    let outcome = pipeline::detect(vec![input], &job, &mut |reject| {
+    let outcome = pipeline::detect(vec![input], job, &mut |reject| {
         rejects.push(reject.reason.clone());
         Ok(())
     });
     let outcome = outcome.map_err(detect::failure)?;
-    Ok(match rejects.first() {
-        Some(reason) => Err(format!("an event is none: {reason}")),
-        None => match outcome.failures.first() {
-            Some((_, reason)) => Err(reason.clone()),
-            None => test.compare(&outcome.anomalies),
-        },
+    Ok(match (rejects.first(), outcome.failures.first()) {
+        (Some(reason), _) => Err(format!("an event is none: {reason}")),
+        (None, Some((_, reason))) => Err(reason.clone()),
+        (None, None) => test.compare(&outcome.anomalies),
     })
 }
 

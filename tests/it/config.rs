@@ -1,12 +1,5 @@
 //! The configuration file and what it names: lists, exceptions, states of rules.
 
-use gridwatch::config::Config;
-use gridwatch::config::yaml::Problem;
-use gridwatch::detect::plan::Planner;
-use gridwatch::list::{self, Type};
-use gridwatch::rule::exception::Exceptions;
-use gridwatch::rule::{self, embedded};
-use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::{Folder, anomalies, gridwatch};
@@ -27,7 +20,7 @@ detect:
 suppress: 1h
 ";
 
-const CONFIG: &str = "
+pub const CONFIG: &str = "
 rules: {paths: [rules]}
 lists:
   offices: {file: offices.yaml}
@@ -35,7 +28,7 @@ lists:
 exceptions: {file: exceptions.yaml}
 ";
 
-const OFFICES: &str = "type: cidr
+pub const OFFICES: &str = "type: cidr
 owner: network team
 reason: an office
 entries:
@@ -43,12 +36,12 @@ entries:
   - {value: 198.51.100.7, from: 2026-03-02, until: 2026-03-03}
 ";
 
-const DEPARTMENTS: &str = "value,group,owner,reason,until
+pub const DEPARTMENTS: &str = "value,group,owner,reason,until
 U1,sales,hr,moved,2026-03-03
 U1,finance,hr,hired,
 ";
 
-const EXCEPTIONS: &str = "
+pub const EXCEPTIONS: &str = "
 - name: on_call
   rules: [elsewhere]
   when: actor_id = 'U9' AND group_of('departments', actor_id) IS NULL
@@ -435,87 +428,4 @@ tests:
     let (config, rules) = (folder.path("gridwatch.yaml"), folder.path("rules"));
     let ran = gridwatch(&["rules", "test", &rules, "--config", &config], b"");
     assert_eq!(ran.code, Some(0), "{}{}", ran.out, ran.err);
-}
-
-/// What becomes of a good file when people are careless.
-#[derive(Clone, Debug)]
-enum Edit {
-    Cut(usize, usize),
-    Insert(usize, String),
-    Double(usize),
-}
-
-fn edits() -> impl Strategy<Value = Vec<Edit>> {
-    let edit = prop_oneof![
-        (any::<usize>(), 1..12_usize).prop_map(|(at, count)| Edit::Cut(at, count)),
-        (
-            any::<usize>(),
-            "[-:{}\\[\\]'\"#&*!|> \n\ta-z0-9]{1,4}|\u{0}|é"
-        )
-            .prop_map(|(at, text)| Edit::Insert(at, text)),
-        any::<usize>().prop_map(Edit::Double),
-    ];
-    prop::collection::vec(edit, 1..4)
-}
-
-fn edited(good: &str, edits: &[Edit]) -> String {
-    let mut text: Vec<char> = good.chars().collect();
-    for edit in edits {
-        let length = text.len().max(1);
-        match edit {
-            Edit::Cut(at, count) => {
-                let at = at % length;
-                text.drain(at.min(text.len())..(at + count).min(text.len()));
-            }
-            Edit::Insert(at, more) => {
-                let at = (at % length).min(text.len());
-                text.splice(at..at, more.chars());
-            }
-            Edit::Double(at) => {
-                let whole: String = text.iter().collect();
-                let lines: Vec<&str> = whole.lines().collect();
-                let line = lines
-                    .get(at % lines.len().max(1))
-                    .copied()
-                    .unwrap_or_default();
-                text = format!("{whole}\n{line}\n").chars().collect();
-            }
-        }
-    }
-    text.into_iter().collect()
-}
-
-fn has_places<T>(read: Result<T, Vec<Problem>>) -> Result<(), TestCaseError> {
-    if let Err(problems) = read {
-        prop_assert!(!problems.is_empty());
-        for problem in problems {
-            prop_assert!(problem.line > 0 && problem.column > 0 && !problem.message.is_empty());
-        }
-    }
-    Ok(())
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(2000) })]
-
-    #[test]
-    fn careless_edits_are_read_or_named(edits in edits()) {
-        has_places(Config::parse("f", &edited(CONFIG, &edits)))?;
-        has_places(list::yaml("f", &edited(OFFICES, &edits)))?;
-        has_places(list::csv("f", &edited(DEPARTMENTS, &edits), Type::Value))?;
-        has_places(Exceptions::parse("f", &edited(EXCEPTIONS, &edits)))?;
-    }
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(150) })]
-
-    #[test]
-    fn careless_edits_of_rules_are_read_or_named(at in 0..embedded::RULES.len(), edits in edits()) {
-        thread_local! {
-            static PLANNER: Planner = Planner::new().unwrap();
-        }
-        let text = edited(embedded::RULES[at].1, &edits);
-        PLANNER.with(|planner| has_places(rule::load("f", &text, planner, &Exceptions::default())))?;
-    }
 }
