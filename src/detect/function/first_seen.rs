@@ -7,10 +7,9 @@ use super::{Argument, Arguments, Fold, Found, Texts, seconds};
 use crate::anomaly::Because;
 use crate::event::time::{MICROS, rfc3339};
 
-/// Finds a value at its first event, once the key's own history is `learn_secs` long and holds at least
-/// `history` events. A value not
-/// seen for longer than `forget_secs` counts as new again; a key without any for so long begins anew.
-/// NULL is no value.
+/// Finds a value at its first event, once the key's own history is `learn_secs` long and holds at
+/// least `history` events. A value not seen for longer than `forget_secs` counts as new again; a key
+/// without any for so long begins anew. NULL is no value.
 #[derive(Debug)]
 pub struct FirstSeen;
 
@@ -19,8 +18,9 @@ const MOST_VALUES: usize = 1000;
 /// The most known values that a finding names, the latest ones.
 const MOST_NAMED: usize = 10;
 
-/// Its head is the second in which the key had its first value, and how many it had. Its list holds the values
-/// in the order in which they came, each by its number and with the second in which it was seen last.
+/// Its head is the second in which the key had its first value, and how many events had one. Its list
+/// holds the values in the order in which they came, each by its number and with the second in which
+/// it was seen last.
 const LAYOUT: Layout<1> = Layout {
     head: 2,
     widths: [2],

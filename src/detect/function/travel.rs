@@ -20,8 +20,8 @@ use crate::event::time::{MICROS, rfc3339};
 
 /// Reads positions: latitude, longitude, accuracy_km, ip, asn, network_kind, country, city,
 /// session, event_time, event_id; and the rule's parameters: speed_kmh, distance_km, within_secs,
-/// new_session_secs, learn_secs, forget_secs; and 1 where a list trusts the address. A row without coordinates is none; a person without any
-/// for longer than `forget_secs` begins anew.
+/// new_session_secs, learn_secs, forget_secs; and 1 where a list trusts the address. A row without
+/// coordinates is none; a person without any for longer than `forget_secs` begins anew.
 ///
 /// What it finds is `high`, or `medium` in the person's first `learn_secs` and for a running
 /// session; one level lower where one end is trusted, and nothing where both are, nor between two
