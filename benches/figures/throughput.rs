@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 
+use gridwatch::detect::Table;
 use gridwatch::detect::history::Resources;
 use gridwatch::detect::live::Live;
 use gridwatch::detect::plan::Planner;
@@ -190,6 +191,7 @@ fn detect(
         let path = files.events.clone();
         let job = Job {
             rules,
+            input: Table::Events,
             lists: Lists::default(),
             enricher: Arc::new(Enricher::new(networks)),
             resources: Resources {

@@ -10,6 +10,7 @@ use super::show::thousands;
 use super::{End, Failure, detect, format, generate};
 use crate::anomaly::Anomaly;
 use crate::clock::{Replay, Stopwatch};
+use crate::detect::Table;
 use crate::enrich::Enricher;
 use crate::enrich::network::Networks;
 use crate::event::schema::ColumnSet;
@@ -63,6 +64,7 @@ impl Demo {
         let rules = Setup::default().rules(&[])?;
         let job = Job {
             rules: &rules,
+            input: Table::Events,
             lists: Lists::default(),
             enricher: Arc::new(Enricher::new(networks)),
             resources: detect::resources(MEMORY_MIB, detect::STATE_MIB),

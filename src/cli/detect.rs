@@ -17,6 +17,7 @@ use super::show::{printable, thousands};
 use super::{End, Failure, load};
 use crate::anomaly::{Anomaly, Level};
 use crate::clock::Stopwatch;
+use crate::detect::Table;
 use crate::detect::history::Resources;
 use crate::enrich::Enricher;
 use crate::event::schema::ColumnSet;
@@ -91,7 +92,7 @@ impl From<Execution> for pipeline::Execution {
 impl Detect {
     pub fn run(&self) -> Result<End, Failure> {
         let setup = Setup::read(&self.config)?;
-        let rules = load::select(setup.rules(&self.rules)?, &self.only)?;
+        let rules = load::with_sources(setup.rules(&self.rules)?, &self.only)?;
         if !self.quiet {
             for warning in rules.iter().flat_map(|rule| &rule.warnings) {
                 let line = printable(&warning.to_string());
@@ -109,6 +110,7 @@ impl Detect {
         let progress = (!self.quiet).then(|| Progress::follow(&read, total(&files)));
         let job = Job {
             rules: &rules,
+            input: Table::Events,
             lists: setup.lists.clone(),
             enricher: Arc::new(Enricher::new(networks)),
             resources: resources(self.memory_mib, self.state_mib),
@@ -117,8 +119,13 @@ impl Detect {
         };
         let outcome = pipeline::detect(inputs, &job, &mut |reject| rejects.write(reject));
         drop(progress);
-        let outcome = outcome.map_err(failure)?;
+        let mut outcome = outcome.map_err(failure)?;
         rejects.flush()?;
+        if !self.only.is_empty() {
+            let is_asked = |anomaly: &Anomaly| self.only.contains(&anomaly.rule);
+            outcome.anomalies.retain(is_asked);
+            outcome.excepted.retain(is_asked);
+        }
         for anomaly in &outcome.excepted {
             excepted.write(anomaly).map_err(Failure::io)?;
         }

@@ -9,6 +9,7 @@ use anyhow::{Context, anyhow};
 
 use super::Failure;
 use crate::config::yaml::nearest;
+use crate::detect::Table;
 use crate::detect::plan::Planner;
 use crate::enrich::network::Networks;
 use crate::list::Lists;
@@ -61,6 +62,19 @@ pub(super) fn select(rules: Vec<Rule>, names: &[String]) -> Result<Vec<Rule>, Fa
         .into_iter()
         .filter(|rule| names.contains(&rule.name))
         .collect())
+}
+
+/// Just the rules of these names, and what those among them that read anomalies need: all rules over
+/// events that are not off.
+pub(super) fn with_sources(rules: Vec<Rule>, names: &[String]) -> Result<Vec<Rule>, Failure> {
+    let asked = select(rules.clone(), names)?;
+    let is_above = |rule: &Rule| rule.program.reads == Table::Anomalies;
+    if names.is_empty() || !asked.iter().any(is_above) {
+        return Ok(asked);
+    }
+    let is_needed =
+        |rule: &Rule| names.contains(&rule.name) || rule.state != State::Off && !is_above(rule);
+    Ok(rules.into_iter().filter(is_needed).collect())
 }
 
 /// The rules of the paths, or the embedded ones.

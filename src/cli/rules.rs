@@ -211,6 +211,7 @@ fn try_out(rule: &Rule, test: &Test, setup: &Setup) -> Result<Result<(), String>
     for execution in [Execution::Live, Execution::History] {
         let job = Job {
             rules: std::slice::from_ref(rule),
+            input: rule.program.reads,
             lists: setup.lists.clone(),
             enricher: Arc::clone(&enricher),
             resources: detect::resources(1024, 1024),

@@ -1,4 +1,4 @@
-//! Detection: one rule, one SQL query over the table `events`, and what it finds.
+//! Detection: one rule, one SQL query over the table `events`, or over `anomalies`, and what it finds.
 //!
 //! [`session`] says which SQL a rule may use, [`plan`] checks a program before it runs, [`history`]
 //! runs it with stock DataFusion over a [`Log`](crate::event::order::Log), `function/` holds what
@@ -15,6 +15,7 @@ pub mod live;
 mod lookup;
 mod members;
 pub mod plan;
+mod reads;
 pub mod session;
 mod shard;
 mod snapshot;
@@ -23,6 +24,8 @@ pub mod trigger;
 mod window;
 
 use serde_json::Value;
+
+pub use self::reads::Table;
 
 /// Names of result columns with a meaning of their own; all others are evidence.
 pub mod column {
@@ -51,8 +54,10 @@ pub mod column {
 /// A rule in the form in which it runs.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Program {
-    /// One SELECT over `events`; a row is a finding, its columns are as in [`column`].
+    /// One SELECT over one table; a row is a finding, its columns are as in [`column`].
     pub sql: String,
+    /// That table.
+    pub reads: Table,
     /// The result columns that make up the rule's key.
     pub key: Vec<String>,
     /// How far its windows look ahead. A row is judged when the watermark has passed its
@@ -78,7 +83,7 @@ pub struct Condition {
 /// The events within a sliding window.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Members {
-    /// A SELECT over `events` that gives `event_id`, `event_time`, `order_time` and the key of the
+    /// A SELECT over the same table that gives `event_id`, `event_time`, `order_time` and the key of the
     /// events that count.
     pub sql: String,
     /// How far the window reaches back from the triggering event, in microseconds; both ends count.

@@ -23,7 +23,7 @@ use datafusion::prelude::SessionContext;
 
 use super::graph::Graph;
 use super::table::Events;
-use super::{Error, Program, column, finding, session};
+use super::{Error, Program, Table, column, finding, session};
 use crate::config::yaml::nearest;
 use crate::event::schema::{Column, ColumnSet};
 use crate::event::time::MICROS;
@@ -197,6 +197,14 @@ impl Planner {
             ));
         }
         check_nodes(&plan)?;
+        let tables = Table::of(sql);
+        if tables.len() != 1 {
+            let message = match tables.len() {
+                0 => "the query reads no table: add FROM events, or FROM anomalies",
+                _ => "the query reads both events and anomalies: a rule reads one of them",
+            };
+            return Err(refused(message.to_owned()));
+        }
         let state = self.context.state();
         let analyzed =
             state
@@ -280,8 +288,8 @@ impl Planner {
                 .next()
                 .unwrap_or_default()
                 .trim_matches(['"', ',']);
-            let columns = ColumnSet::all();
-            let near = nearest(name, columns.iter().map(Column::name));
+            let columns = Table::Anomalies.columns();
+            let near = nearest(name, columns.iter().map(String::as_str));
             let hint = near
                 .map(|near| format!("; did you mean `{near}`?"))
                 .unwrap_or_default();
@@ -314,15 +322,11 @@ fn refused(reason: String) -> Error {
     Error::Refused(reason)
 }
 
-/// What runs in bounded state: projections, filters and windows over `events`.
+/// What runs in bounded state: projections, filters and windows.
 fn check_nodes(plan: &LogicalPlan) -> Result<(), Error> {
     let mut found: Option<&'static str> = None;
-    let mut tables = BTreeSet::new();
     let walked = plan.apply_with_subqueries(|node| {
         found = found.or_else(|| offence(node));
-        if let LogicalPlan::TableScan(scan) = node {
-            tables.insert(scan.table_name.table().to_owned());
-        }
         node.apply_expressions(|expression| {
             expression.apply(|part| {
                 if let Expr::ScalarSubquery(_) | Expr::InSubquery(_) | Expr::Exists(_) = part {
@@ -336,11 +340,6 @@ fn check_nodes(plan: &LogicalPlan) -> Result<(), Error> {
     walked.map_err(|error| Error::Failed(error.to_string()))?;
     if let Some(offence) = found {
         return Err(refused(format!("a rule may not use {offence}")));
-    }
-    if !tables.contains(session::EVENTS) {
-        return Err(refused(
-            "the query does not read `events`: add FROM events".to_owned(),
-        ));
     }
     Ok(())
 }

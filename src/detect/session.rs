@@ -1,4 +1,4 @@
-//! What rule SQL may use: the table `events`, lists, and functions that always give the same answer.
+//! What rule SQL may use: a table, lists, and functions that always give the same answer.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -19,12 +19,9 @@ use datafusion::sql::sqlparser::ast::{
 };
 
 use super::aggregate::{self, Moment};
-use super::{function, lookup};
+use super::{Table, function, lookup, reads};
 use crate::event::schema::Column;
 use crate::list::Lists;
-
-/// The one table that rules read.
-pub const EVENTS: &str = "events";
 
 /// DataFusion's functions that rules may call, besides its operators, those of
 /// `datafusion-functions-json` and our own. All are immutable, and none makes much of little: no
@@ -103,19 +100,21 @@ const FUNCTIONS: &[&str] = &[
     "to_unixtime",
 ];
 
-/// A session over this table, which it knows as `events`, and these lists, with so many partitions and
-/// the memory and temporary files of `runtime`.
+/// A session over these rows, which are its `events` or stand for its `anomalies`, and these lists, with
+/// so many partitions and the memory and temporary files of `runtime`.
 ///
 /// # Errors
 /// When DataFusion refuses the table or a function, which is a defect of this program.
 pub fn context(
-    events: Arc<dyn TableProvider>,
+    rows: Arc<dyn TableProvider>,
     lists: &Lists,
     partitions: usize,
     runtime: Arc<RuntimeEnv>,
 ) -> Result<SessionContext> {
     let context = SessionContext::new_with_state(state(lists, partitions, runtime)?);
-    context.register_table(EVENTS, events)?;
+    let anomalies = reads::anomalies(Arc::clone(&rows))?;
+    context.register_table(Table::Anomalies.name(), Arc::new(anomalies))?;
+    context.register_table(Table::Events.name(), rows)?;
     Ok(context)
 }
 

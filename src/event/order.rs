@@ -110,6 +110,7 @@ impl Collector {
             schema: self.schema,
             stored,
             duplicates: self.duplicates,
+            end: None,
         })
     }
 

@@ -11,6 +11,7 @@ use super::{Error, Execution, Job, Outcome, Records, named};
 use crate::detect::history;
 use crate::event::order::{Collector, Log};
 use crate::event::reject::Reject;
+use crate::event::schema::ColumnSet;
 
 /// Runs the rules over the inputs. So many rejects, the first ones, were told before.
 pub(super) fn run(
@@ -39,24 +40,44 @@ pub(super) fn run(
 }
 
 fn history(log: &Arc<Log>, job: &Job<'_>, outcome: &mut Outcome) -> Result<(), Error> {
-    let programs: Vec<_> = job.rules.iter().map(|rule| &rule.program).collect();
-    let mut findings = Vec::with_capacity(job.rules.len());
-    for (rule, ran) in
-        job.rules
-            .iter()
-            .zip(history::run(log, &programs, &job.lists, job.resources)?)
-    {
+    let mut records = Records::default();
+    let found = run_rules(log, job, &job.rules_over_input(), &mut records, outcome)?;
+    let above = job.rules_over_anomalies();
+    if !above.is_empty() {
+        let mut collector = Collector::new(ColumnSet::all(), job.resources.memory_bytes);
+        for batch in found {
+            collector.push(batch).map_err(Error::Spill)?;
+        }
+        let anomalies = collector.finish().map_err(Error::Spill)?;
+        let anomalies = Arc::new(anomalies.ending_at(log.watermark()));
+        run_rules(&anomalies, job, &above, &mut records, outcome)?;
+    }
+    records.finish(job.rules, |_| false, outcome);
+    Ok(())
+}
+
+/// Runs some rules over the log; gives the rows that stand for what they found.
+fn run_rules(
+    log: &Arc<Log>,
+    job: &Job<'_>,
+    rules: &[usize],
+    records: &mut Records,
+    outcome: &mut Outcome,
+) -> Result<Vec<RecordBatch>, Error> {
+    let programs: Vec<_> = rules.iter().map(|rule| &job.rules[*rule].program).collect();
+    let mut findings = Vec::with_capacity(rules.len());
+    let ran = history::run(log, &programs, &job.lists, job.resources)?;
+    for (rule, ran) in rules.iter().zip(ran) {
         findings.push(ran.unwrap_or_else(|error| {
-            outcome.failures.push(named(rule, error.to_string()));
+            outcome
+                .failures
+                .push(named(&job.rules[*rule], error.to_string()));
             Vec::new()
         }));
     }
-    let mut records = Records::default();
-    records.add(job, findings, &mut |names| {
+    records.add(job, rules, findings, &mut |names| {
         log.raw(names).map_err(Error::Spill)
-    })?;
-    records.finish(job.rules, |_| false, outcome);
-    Ok(())
+    })
 }
 
 /// The log, as if it came just now.

@@ -4,10 +4,14 @@
 //! inputs ─► read ─► stream ─► live ─► records      sorted input, event by event
 //!                └► collect ─► live or history     input in any order, once all of it is there
 //! ```
+//!
+//! Rules over anomalies stand in a *stratum* above those over events: at each step they take what
+//! these found in it.
 
 mod collect;
 mod read;
 mod record;
+mod stratum;
 mod stream;
 
 use std::io;
@@ -17,6 +21,7 @@ pub use self::read::{Again, Input};
 use self::record::Records;
 pub use self::stream::Watch;
 use crate::anomaly::Anomaly;
+use crate::detect::Table;
 use crate::detect::history::Resources;
 use crate::enrich::Enricher;
 use crate::event::order::{self, Duplicates};
@@ -38,6 +43,8 @@ pub enum Execution {
 /// What a run needs besides its inputs.
 pub struct Job<'a> {
     pub rules: &'a [Rule],
+    /// What the inputs are: events or, where rules over anomalies are tried out, these.
+    pub input: Table,
     pub lists: Lists,
     pub enricher: Arc<Enricher>,
     pub resources: Resources,
@@ -50,8 +57,30 @@ impl Job<'_> {
     /// The columns to build.
     fn columns(&self) -> ColumnSet {
         let columns = order::columns().union(self.extra);
-        let rules = self.rules.iter();
-        rules.fold(columns, |columns, rule| columns.union(rule.columns))
+        let rules = self.rules_over_input().into_iter();
+        rules.fold(columns, |columns, rule| {
+            columns.union(self.rules[rule].columns)
+        })
+    }
+
+    /// The positions of the rules that read the inputs.
+    fn rules_over_input(&self) -> Vec<usize> {
+        self.rules_that(|reads| reads == self.input)
+    }
+
+    /// The positions of the rules that read what those found.
+    fn rules_over_anomalies(&self) -> Vec<usize> {
+        self.rules_that(|reads| reads == Table::Anomalies && self.input == Table::Events)
+    }
+
+    fn has_rules_over_anomalies(&self) -> bool {
+        !self.rules_over_anomalies().is_empty()
+    }
+
+    fn rules_that(&self, read: impl Fn(Table) -> bool) -> Vec<usize> {
+        let rules = self.rules.iter().enumerate();
+        let rules = rules.filter(|(_, rule)| read(rule.program.reads));
+        rules.map(|(at, _)| at).collect()
     }
 }
 

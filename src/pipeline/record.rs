@@ -1,7 +1,11 @@
 //! Records of findings: their triggering events are decoded once more, with all columns.
 
-use super::{Job, Outcome};
+use arrow::array::RecordBatch;
+
+use super::stratum::{self, Seen};
+use super::{Error, Job, Outcome};
 use crate::anomaly::Anomaly;
+use crate::detect;
 use crate::detect::finding::Finding;
 use crate::detect::trigger::Trigger;
 use crate::event::decode;
@@ -16,41 +20,59 @@ type Order = (i64, i64, String, usize);
 pub(super) struct Records(Vec<(Order, Anomaly)>);
 
 /// The line of the event named by order time, event time and id.
-pub(super) type Lines<'a, E> =
-    dyn FnMut(&[(i64, i64, &str)]) -> Result<Vec<Option<String>>, E> + 'a;
+pub(super) type Lines<'a> =
+    dyn FnMut(&[(i64, i64, &str)]) -> Result<Vec<Option<String>>, Error> + 'a;
 
 impl Records {
-    /// Adds the records of findings, which are given by rule.
+    /// Adds the records of findings, which are given for each of these rules. Gives the rows that stand
+    /// for them where rules over anomalies read, each batch in canonical order.
     ///
     /// # Errors
-    /// Those of `lines`.
-    pub fn add<E>(
+    /// Those of `lines`, and on a defect.
+    pub fn add(
         &mut self,
         job: &Job<'_>,
+        rules: &[usize],
         findings: Vec<Vec<Finding>>,
-        lines: &mut Lines<'_, E>,
-    ) -> Result<(), E> {
+        lines: &mut Lines<'_>,
+    ) -> Result<Vec<RecordBatch>, Error> {
         /// Triggering events that are in memory at once.
         const AT_ONCE: usize = 1024;
-        let found = findings.into_iter().enumerate();
+        let found = rules.iter().zip(findings);
         let mut found: Vec<(Order, Finding)> = found
-            .flat_map(|(rule, findings)| findings.into_iter().map(move |f| (order(&f, rule), f)))
+            .flat_map(|(rule, findings)| findings.into_iter().map(|f| (order(&f, *rule), f)))
             .collect();
         found.sort_by(|(one, _), (other, _)| one.cmp(other));
         let mut found = found.into_iter().peekable();
+        let mut batches = Vec::new();
         while found.peek().is_some() {
             let some: Vec<(Order, Finding)> = found.by_ref().take(AT_ONCE).collect();
             let names: Vec<_> = some
                 .iter()
                 .map(|((order_time, event_time, id, _), _)| (*order_time, *event_time, id.as_str()))
                 .collect();
-            let triggers = triggers(job, &lines(&names)?);
-            for ((order, finding), trigger) in some.into_iter().zip(triggers) {
-                let anomaly = job.rules[order.3].record(finding, trigger);
+            let lines = lines(&names)?;
+            let events = events(job, &lines);
+            let mut rows = 0..events.num_rows();
+            let mut seen = Vec::new();
+            for ((order, finding), line) in some.into_iter().zip(&lines) {
+                // A rule may name an event that is not there; its record then has no more than the name.
+                let row = line.as_ref().and_then(|_| rows.next());
+                let trigger = row.map(|row| Trigger::read(&events, row));
+                let rule = &job.rules[order.3];
+                let anomaly = rule.record(finding, trigger.unwrap_or_default());
+                let times = (order.0, order.1);
+                seen.extend(row.and_then(|row| {
+                    Seen::new(&anomaly, row as u32, times, rule.program.wait_micros)
+                }));
                 self.0.push((order, anomaly));
             }
+            if job.has_rules_over_anomalies() && !seen.is_empty() {
+                let rows = stratum::rows(&events, seen);
+                batches.push(rows.map_err(|error| detect::Error::Failed(error.to_string()))?);
+            }
         }
-        Ok(())
+        Ok(batches)
     }
 
     /// How many there are.
@@ -91,17 +113,9 @@ fn order(finding: &Finding, rule: usize) -> Order {
     (finding.order_time, finding.event_time, id, rule)
 }
 
-/// The triggering events in these lines, in their order.
-fn triggers(job: &Job<'_>, lines: &[Option<String>]) -> Vec<Trigger> {
+/// The triggering events in these lines, those that are there.
+fn events(job: &Job<'_>, lines: &[Option<String>]) -> RecordBatch {
     let known = lines.iter().flatten().map(String::as_str);
     let batch = decode::decode_raw(known, ColumnSet::all());
-    let batch = job.enricher.enrich(&batch, ColumnSet::all());
-    let mut rows = 0..batch.num_rows();
-    let trigger = |line: &Option<String>| {
-        // A rule may name an event that is not there; its record then has no more than the name.
-        let row = line.as_ref().and_then(|_| rows.next());
-        row.map(|row| Trigger::read(&batch, row))
-            .unwrap_or_default()
-    };
-    lines.iter().map(trigger).collect()
+    job.enricher.enrich(&batch, ColumnSet::all())
 }

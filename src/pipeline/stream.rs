@@ -137,24 +137,35 @@ impl Streaming<'_, '_> {
 
 /// The live engine and the records of what it finds.
 pub(super) struct Engine {
-    live: Live,
+    /// The rules over what comes in.
+    base: Stratum,
+    /// Those over anomalies, where what comes in is no anomaly itself.
+    above: Option<Stratum>,
     records: Records,
-    /// Batches in canonical order whose events may still trigger something.
+}
+
+/// Rules that read one table, at work.
+struct Stratum {
+    /// Their positions in the job.
+    rules: Vec<usize>,
+    live: Live,
+    /// Batches in canonical order whose rows may still trigger something.
     recent: VecDeque<RecordBatch>,
-    /// How long after its time an event may do so, in microseconds.
+    /// How long after its time a row may do so, in microseconds.
     wait: i64,
 }
 
 impl Engine {
     pub fn new(job: &Job<'_>) -> Result<Self, Error> {
-        let programs: Vec<_> = job.rules.iter().map(|rule| &rule.program).collect();
-        let live =
-            Live::new(&Planner::with_lists(&job.lists)?, &programs).map_err(|(_, error)| error)?;
+        let planner = Planner::with_lists(&job.lists)?;
+        let above = job.rules_over_anomalies();
         Ok(Self {
-            live: live.with_budget(job.resources.state_bytes),
+            base: Stratum::new(job, &planner, job.rules_over_input())?,
+            above: match above.is_empty() {
+                true => None,
+                false => Some(Stratum::new(job, &planner, above)?),
+            },
             records: Records::default(),
-            recent: VecDeque::new(),
-            wait: programs.iter().map(|p| p.wait_micros).max().unwrap_or(0),
         })
     }
 
@@ -169,28 +180,19 @@ impl Engine {
         let Some(last) = last_time(&batch) else {
             return Ok(());
         };
-        self.live.push(&batch)?;
-        self.recent.push_back(batch);
+        self.base.push(batch)?;
         let whole = last.div_euclid(MICROS) * MICROS;
         self.advance(job, watermark.unwrap_or(whole))
     }
 
     fn advance(&mut self, job: &Job<'_>, watermark: i64) -> Result<(), Error> {
-        let findings = self.live.advance(watermark)?;
-        let recent = &self.recent;
-        self.records.add(job, findings, &mut |names| {
-            let line = |name: &(i64, i64, &str)| {
-                let lines = recent.iter().rev().filter_map(|batch| raw_in(batch, *name));
-                lines.map(str::to_owned).next()
-            };
-            Ok::<_, Error>(names.iter().map(line).collect())
-        })?;
-        let first = watermark.saturating_sub(self.wait.saturating_add(MICROS));
-        while self
-            .recent
-            .pop_front_if(|batch| last_time(batch).is_none_or(|last| last < first))
-            .is_some()
-        {}
+        let found = self.base.advance(job, watermark, &mut self.records)?;
+        if let Some(above) = &mut self.above {
+            for batch in found {
+                above.push(batch)?;
+            }
+            above.advance(job, watermark, &mut self.records)?;
+        }
         Ok(())
     }
 
@@ -202,8 +204,14 @@ impl Engine {
         outcome: &mut Outcome,
     ) -> Result<(), Error> {
         self.advance(job, watermark)?;
-        let failures = self.live.failures();
-        for (rule, failure) in job.rules.iter().zip(failures) {
+        let strata = [Some(&self.base), self.above.as_ref()];
+        let mut failures: Vec<Option<String>> = vec![None; job.rules.len()];
+        for stratum in strata.into_iter().flatten() {
+            for (rule, failure) in stratum.rules.iter().zip(stratum.live.failures()) {
+                failures[*rule].clone_from(failure);
+            }
+        }
+        for (rule, failure) in job.rules.iter().zip(&failures) {
             if let Some(reason) = failure {
                 outcome.failures.push(named(rule, reason.clone()));
             }
@@ -211,6 +219,50 @@ impl Engine {
         self.records
             .finish(job.rules, |rule| failures[rule].is_some(), outcome);
         Ok(())
+    }
+}
+
+impl Stratum {
+    fn new(job: &Job<'_>, planner: &Planner, rules: Vec<usize>) -> Result<Self, Error> {
+        let programs: Vec<_> = rules.iter().map(|rule| &job.rules[*rule].program).collect();
+        let live = Live::new(planner, &programs).map_err(|(_, error)| error)?;
+        Ok(Self {
+            live: live.with_budget(job.resources.state_bytes),
+            recent: VecDeque::new(),
+            wait: programs.iter().map(|p| p.wait_micros).max().unwrap_or(0),
+            rules,
+        })
+    }
+
+    fn push(&mut self, batch: RecordBatch) -> Result<(), Error> {
+        self.live.push(&batch)?;
+        self.recent.push_back(batch);
+        Ok(())
+    }
+
+    /// Judges all before the watermark; gives the rows that stand for what was found.
+    fn advance(
+        &mut self,
+        job: &Job<'_>,
+        watermark: i64,
+        records: &mut Records,
+    ) -> Result<Vec<RecordBatch>, Error> {
+        let findings = self.live.advance(watermark)?;
+        let recent = &self.recent;
+        let found = records.add(job, &self.rules, findings, &mut |names| {
+            let line = |name: &(i64, i64, &str)| {
+                let lines = recent.iter().rev().filter_map(|batch| raw_in(batch, *name));
+                lines.map(str::to_owned).next()
+            };
+            Ok(names.iter().map(line).collect())
+        })?;
+        let first = watermark.saturating_sub(self.wait.saturating_add(MICROS));
+        while self
+            .recent
+            .pop_front_if(|batch| last_time(batch).is_none_or(|last| last < first))
+            .is_some()
+        {}
+        Ok(found)
     }
 }
 

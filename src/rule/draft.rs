@@ -11,8 +11,7 @@ use super::{Problem, duration, expression, lint, sql};
 use crate::anomaly::Level;
 use crate::config::yaml::nearest;
 use crate::detect::plan::Planner;
-use crate::detect::{Condition, Members, column};
-use crate::event::schema::{Column, ColumnSet};
+use crate::detect::{Condition, Members, Table, column};
 
 /// What a kind makes of its settings.
 pub(super) struct Matches {
@@ -34,6 +33,8 @@ pub(super) struct Settings<'a> {
     pub key: Option<&'a Spanned<OneOrMany>>,
     pub level_by: &'a BTreeMap<String, Spanned<String>>,
     pub evidence: &'a [Spanned<String>],
+    /// The table that it reads.
+    pub from: Option<&'a Spanned<String>>,
 }
 
 /// The same, checked.
@@ -204,15 +205,16 @@ impl Draft<'_> {
 
     /// Checks the settings that kinds share; `None` if what follows could not be checked with them.
     pub fn common(&mut self, settings: &Settings<'_>) -> Option<Common> {
-        let define = self.define(settings.define);
-        let relation = sql::relation(&define);
+        let table = self.table(settings.from);
+        let define = self.define(settings.define, table);
+        let relation = sql::relation(&define, table);
         let filter = settings
             .filter
             .map(|filter| self.predicate(filter, &relation));
-        let key = self.key(settings.key, &define);
+        let key = self.key(settings.key, &define, table);
         let level = self.level(settings.level_by, &relation);
         let exception = self.exception(&relation);
-        let known = self.columns(&define);
+        let known = self.columns(&define, table);
         let mut evidence = Vec::new();
         for name in settings.evidence {
             if self.is_column(name.referenced, &name.value, &known) {
@@ -263,14 +265,18 @@ impl Draft<'_> {
     }
 
     /// The rule's own columns, without those that are wrong.
-    fn define(&mut self, define: &BTreeMap<String, Spanned<String>>) -> Vec<(String, String)> {
+    fn define(
+        &mut self,
+        define: &BTreeMap<String, Spanned<String>>,
+        table: Table,
+    ) -> Vec<(String, String)> {
         let mut checked = Vec::new();
         for (name, text) in define {
             let is_word = name.starts_with(|c: char| c.is_ascii_lowercase())
                 && name
                     .chars()
                     .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
-            let is_taken = Column::by_name(name).is_some()
+            let is_taken = table.columns().iter().any(|column| column == name)
                 || RESERVED.contains(&name.as_str())
                 || expression::parse(name).is_err();
             if !is_word || is_taken {
@@ -278,7 +284,7 @@ impl Draft<'_> {
                     "`{name}` cannot be defined: take a new name of lower-case letters, digits and _"
                 );
                 self.problem(text.referenced, message);
-            } else if let Some((sql, _)) = self.expression(text, "events") {
+            } else if let Some((sql, _)) = self.expression(text, table.name()) {
                 checked.push((name.clone(), sql));
             }
         }
@@ -289,6 +295,7 @@ impl Draft<'_> {
         &mut self,
         key: Option<&Spanned<OneOrMany>>,
         define: &[(String, String)],
+        table: Table,
     ) -> Option<Vec<String>> {
         let key = self.required("key", key)?;
         let names = key.value.to_vec();
@@ -299,7 +306,7 @@ impl Draft<'_> {
             );
             return None;
         }
-        let known = self.columns(define);
+        let known = self.columns(define, table);
         let is_right = names
             .iter()
             .all(|name| self.is_column(key.referenced, name, &known));
@@ -308,13 +315,21 @@ impl Draft<'_> {
 
     /// The column names that the rule may use.
     #[expect(clippy::unused_self, reason = "reads as a question to the draft")]
-    fn columns(&self, define: &[(String, String)]) -> Vec<String> {
+    fn columns(&self, define: &[(String, String)], table: Table) -> Vec<String> {
         let own = define.iter().map(|(name, _)| name.clone());
-        ColumnSet::all()
-            .iter()
-            .map(|column| column.name().to_owned())
-            .chain(own)
-            .collect()
+        table.columns().into_iter().chain(own).collect()
+    }
+
+    /// The table that the rule reads.
+    fn table(&mut self, from: Option<&Spanned<String>>) -> Table {
+        let Some(from) = from else {
+            return Table::Events;
+        };
+        Table::by_name(&from.value).unwrap_or_else(|| {
+            let message = format!("`{}` is no table: use events or anomalies", from.value);
+            self.problem(from.referenced, message);
+            Table::Events
+        })
     }
 
     fn is_column(&mut self, place: Location, name: &str, known: &[String]) -> bool {

@@ -11,6 +11,10 @@ pub const RULES: &[(&str, &str)] = &[
         include_str!("../../rules/file_bulk_download.yml"),
     ),
     (
+        "rules/session_split.yml",
+        include_str!("../../rules/session_split.yml"),
+    ),
+    (
         "rules/slack_anomaly.yml",
         include_str!("../../rules/slack_anomaly.yml"),
     ),

@@ -10,8 +10,8 @@ use super::kind::{self, Expand};
 use super::{Problem, Rule, State, lint, sql};
 use crate::anomaly::Level;
 use crate::config::yaml::{self, nearest};
-use crate::detect::Program;
 use crate::detect::plan::Planner;
+use crate::detect::{Program, Table};
 use crate::event::time::MICROS;
 
 /// How long a match silences those of the same key and level, where the rule does not say.
@@ -151,6 +151,7 @@ impl Draft<'_> {
             .as_ref()
             .and_then(|detect| detect.value.expand(self))?;
         let program = Program {
+            reads: Table::of(&matches.sql).first().copied().unwrap_or_default(),
             sql: sql::suppressed(&matches, suppress_secs, !self.exceptions.is_empty()),
             key: matches.key,
             wait_micros: matches.wait_secs * MICROS,

@@ -16,6 +16,7 @@ mod load;
 mod record;
 mod sql;
 pub mod test;
+mod trust;
 
 pub use self::load::load;
 pub use crate::config::yaml::Problem;

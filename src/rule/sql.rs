@@ -1,21 +1,22 @@
 //! The SQL that all kinds share: the rows that a rule reads, and suppression.
 
 use super::draft::{Common, Matches};
-use crate::detect::column;
+use crate::detect::{Table, column};
 
 /// What windows and records are ordered by.
 pub(super) const ORDER: &str = "order_time, event_time, event_id";
 
-/// The table `events`, with the columns that the rule defines.
-pub(super) fn relation(define: &[(String, String)]) -> String {
+/// The table, with the columns that the rule defines.
+pub(super) fn relation(define: &[(String, String)], table: Table) -> String {
+    let table = table.name();
     if define.is_empty() {
-        return "events".to_owned();
+        return table.to_owned();
     }
     let columns: String = define
         .iter()
         .map(|(name, expression)| format!(", {expression} AS {name}"))
         .collect();
-    format!("(SELECT *{columns} FROM events)")
+    format!("(SELECT *{columns} FROM {table})")
 }
 
 /// The condition for the rows that a kind reads: the rule's own, those of the kind, and a key.

@@ -42,8 +42,8 @@ pub struct Step {
     pub fields: Fields,
 }
 
-/// Fields of an event by the names of their columns. In texts, `{n}` stands for the number of the
-/// repetition, from 1.
+/// Fields of an event by the names of their columns, or of an anomaly where the rule reads these. In
+/// texts, `{n}` stands for the number of the repetition, from 1.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(transparent)]
 pub struct Fields(pub std::collections::BTreeMap<String, Value>);
@@ -115,6 +115,11 @@ impl Test {
         fields
             .entry("actor_type".to_owned())
             .or_insert_with(|| "user".into());
+        if fields.contains_key("rule") {
+            fields
+                .entry("action".to_owned())
+                .or_insert_with(|| "anomaly".into());
+        }
         if !fields.contains_key("action") {
             return Err(format!("the event at `{}` has no `action`", step.at));
         }
@@ -214,6 +219,11 @@ fn path<'a>(column: &'a str, actor: &'a str, entity: &'a str) -> Option<Vec<&'a 
         "location_type" | "location_id" | "location_name" | "location_domain" => {
             vec!["context", "location", &column["location_".len()..]]
         }
+        // Of anomalies.
+        "rule" => vec!["details", "rule"],
+        "anomaly_level" => vec!["details", "level"],
+        "anomaly_key" => vec!["details", "key"],
+        "reasons" => vec!["details", "reason"],
         "ip" => vec!["context", "ip_address"],
         "user_agent" => vec!["context", "ua"],
         "session_id" => vec!["context", "session_id"],

@@ -4,6 +4,7 @@
 use std::io::Cursor;
 use std::sync::{Arc, LazyLock};
 
+use gridwatch::detect::Table;
 use gridwatch::detect::history::Resources;
 use gridwatch::detect::plan::Planner;
 use gridwatch::enrich::Enricher;
@@ -74,6 +75,7 @@ fn records(files: &[Vec<String>], resources: Resources, way: Way) -> String {
         .unwrap();
     let job = Job {
         rules: &RULES,
+        input: Table::Events,
         lists: Lists::default(),
         enricher: Arc::new(Enricher::new(networks)),
         resources,

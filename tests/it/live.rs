@@ -4,13 +4,14 @@
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch, StringViewArray, TimestampMicrosecondArray};
-use gridwatch::detect::Program;
 use gridwatch::detect::live::Live;
 use gridwatch::detect::plan::Planner;
+use gridwatch::detect::{Program, Table};
 use gridwatch::event::schema::{Column, UTC};
 
 fn program(sql: &str) -> Program {
     Program {
+        reads: Table::Events,
         sql: sql.to_owned(),
         key: vec!["actor_id".to_owned()],
         wait_micros: 0,

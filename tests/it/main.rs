@@ -6,6 +6,7 @@ mod config;
 mod detect;
 mod home;
 mod invariance;
+mod kinds;
 mod live;
 mod one_answer;
 mod rules;

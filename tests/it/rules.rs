@@ -384,6 +384,7 @@ fn the_embedded_rules_are_listed_explained_and_pass_their_tests() {
         [
             "agent_new_family",
             "file_bulk_download",
+            "session_split",
             "slack_anomaly",
             "travel_impossible"
         ]

@@ -141,6 +141,26 @@ impl<const LISTS: usize> Layout<LISTS> {
         self.set_length(memory, list, range.len() + record.len());
     }
 
+    /// Adds a record at the end of a list of at most `most`, from which the first goes if need be.
+    pub fn push_at_most(&self, memory: &mut Memory, list: usize, record: &[u32], most: usize) {
+        if self.list(memory, list).len() >= most {
+            self.remove(memory, list, 0);
+        }
+        self.push(memory, list, record);
+    }
+
+    /// Puts other records into all lists of a memory that was begun.
+    pub fn replace(&self, memory: &mut Memory, lists: [&[u32]; LISTS]) {
+        let mut words = memory.0[..self.start()].to_vec();
+        lists
+            .iter()
+            .for_each(|records| words.extend_from_slice(records));
+        memory.0 = words.into();
+        for (list, records) in lists.iter().enumerate() {
+            self.set_length(memory, list, records.len());
+        }
+    }
+
     /// Takes out the record at a position.
     pub fn remove(&self, memory: &mut Memory, list: usize, at: usize) {
         let (width, range) = (self.widths[list], self.range(memory, list));

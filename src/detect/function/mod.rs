@@ -1,10 +1,15 @@
 //! Keyed functions: what window frames cannot say, each one fold over a key's events.
 //!
 //! A fold sees the events of one key in canonical order and may find something at each. The same
-//! fold runs here as a DataFusion window function over history, and event by event elsewhere.
+//! fold runs here as a DataFusion window function over history, and event by event elsewhere. A new
+//! one is one file, and a word in `folds!`.
 
 mod first_seen;
+mod habit;
 mod memory;
+mod packed;
+pub mod sequence;
+mod session_split;
 mod travel;
 mod window;
 
@@ -25,27 +30,34 @@ use crate::anomaly::Because;
 use crate::event::schema::Column;
 use crate::event::time::MICROS;
 
-pub use self::first_seen::FirstSeen;
+use self::first_seen::FirstSeen;
 pub(crate) use self::memory::Memory;
-pub use self::travel::Travel;
+use self::sequence::Sequence;
+use self::session_split::SessionSplit;
+use self::travel::Travel;
 
-/// All keyed functions, for the session that plans rules.
-pub fn all() -> Vec<Arc<WindowUDF>> {
-    vec![
-        window::function::<FirstSeen>(),
-        window::function::<Travel>(),
-    ]
+macro_rules! folds {
+    ($($fold:ty),* $(,)?) => {
+        /// The names of all keyed functions.
+        pub(super) const NAMES: &[&str] = &[$(<$fold as Fold>::NAME),*];
+
+        /// All keyed functions, for the session that plans rules.
+        pub fn all() -> Vec<Arc<WindowUDF>> {
+            vec![$(window::function::<$fold>()),*]
+        }
+
+        /// The keyed function of this name at work in the live engine.
+        pub(super) fn stepping(name: &str) -> Box<dyn Stepping> {
+            $(if name == <$fold as Fold>::NAME {
+                return Box::new(Folding::<$fold>::new());
+            })*
+            // The session knows these names alone.
+            unreachable!("no keyed function is called {name}")
+        }
+    };
 }
 
-/// The keyed function of this name at work in the live engine.
-pub(super) fn stepping(name: &str) -> Box<dyn Stepping> {
-    match name {
-        FirstSeen::NAME => Box::new(Folding::<FirstSeen>::new()),
-        Travel::NAME => Box::new(Folding::<Travel>::new()),
-        // The session knows these names alone.
-        other => unreachable!("no keyed function is called {other}"),
-    }
-}
+folds![FirstSeen, Travel, SessionSplit, Sequence];
 
 /// A fold over the events of one key.
 pub(crate) trait Fold: Debug + Send + Sync + 'static {

@@ -6,19 +6,16 @@ use datafusion::logical_expr::expr::{Sort, WindowFunction};
 use datafusion::logical_expr::{Expr, WindowFrame, WindowFrameBound, WindowFrameUnits};
 
 use super::column;
+use crate::detect::function;
 
 /// How far back an exact sliding window reaches.
 const LONGEST_NANOS: i128 = 48 * 3600 * 1_000_000_000;
 
-/// Functions whose result depends on which of two events of one second comes first.
-const ORDERED: [&str; 6] = [
-    "lag",
-    "row_number",
-    "first_value",
-    "last_value",
-    "first_seen",
-    "travel",
-];
+/// Whether the function is one whose result depends on which of two events of one second comes first.
+fn is_ordered(name: &str) -> bool {
+    ["lag", "row_number", "first_value", "last_value"].contains(&name)
+        || function::NAMES.contains(&name)
+}
 
 /// How far ahead a window may look.
 const LONGEST_WAIT_NANOS: i128 = 3600 * 1_000_000_000;
@@ -37,7 +34,8 @@ pub(super) fn offence(window: &WindowFunction) -> Option<String> {
     if frame.units == WindowFrameUnits::Groups {
         return Some("GROUPS frames: write RANGE or ROWS".to_owned());
     }
-    let is_ordered = ORDERED.contains(&name) || frame.units == WindowFrameUnits::Rows;
+    let of_order = is_ordered(name);
+    let is_ordered = of_order || frame.units == WindowFrameUnits::Rows;
     let order = [column::ORDER_TIME, column::EVENT_TIME, column::EVENT_ID].map(Some);
     if is_ordered && columns != order {
         return Some(format!(
@@ -53,7 +51,7 @@ pub(super) fn offence(window: &WindowFunction) -> Option<String> {
     if name == "lag" && !params.args.get(1).is_none_or(is_positive) {
         return Some("`lag` by anything but a positive number".to_owned());
     }
-    let is_framed = frame.units == WindowFrameUnits::Rows || !ORDERED.contains(&name);
+    let is_framed = frame.units == WindowFrameUnits::Rows || !of_order;
     is_framed.then(|| frame_offence(frame)).flatten()
 }
 

@@ -18,6 +18,8 @@ pub struct Log {
     pub(super) schema: SchemaRef,
     pub(super) stored: Stored,
     pub(super) duplicates: Duplicates,
+    /// The watermark at its end, where it is not that of its last event.
+    pub(super) end: Option<i64>,
 }
 
 #[derive(Debug)]
@@ -44,8 +46,17 @@ impl Log {
         }
     }
 
-    /// The watermark at its end, in microseconds: the second after its last one.
+    /// The log, of which it is known that nothing more comes before this watermark, in microseconds.
+    pub fn ending_at(mut self, watermark: i64) -> Self {
+        self.end = Some(watermark);
+        self
+    }
+
+    /// The watermark at its end, in microseconds: the second after its last one, unless it is known.
     pub fn watermark(&self) -> i64 {
+        if let Some(end) = self.end {
+            return end;
+        }
         let last = match &self.stored {
             Stored::Memory(table) => table.last(),
             Stored::Disk(blocks) => blocks.last(),

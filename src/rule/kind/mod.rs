@@ -4,6 +4,8 @@
 
 mod matches;
 mod new_value;
+mod sequence;
+mod session_split;
 mod sql;
 mod threshold;
 mod travel;
@@ -76,6 +78,8 @@ kinds![
     threshold::Threshold,
     new_value::NewValue,
     travel::Travel,
+    session_split::SessionSplit,
+    sequence::Sequence,
     sql::Sql,
 ];
 
@@ -88,7 +92,9 @@ macro_rules! settings {
         pub(super) struct $name {
             #[serde(rename = "kind")]
             _kind: String,
-            /// Columns of the rule's own: name → expression over `events`.
+            /// `events`, or `anomalies` for a rule over what the rules over events found.
+            from: Option<serde_saphyr::Spanned<String>>,
+            /// Columns of the rule's own: name → expression over the table.
             #[serde(default)]
             define: std::collections::BTreeMap<String, serde_saphyr::Spanned<String>>,
             /// Which events count.
@@ -113,6 +119,7 @@ macro_rules! settings {
                     key: self.key.as_ref(),
                     level_by: &self.level_by,
                     evidence: &self.evidence,
+                    from: self.from.as_ref(),
                 }
             }
         }

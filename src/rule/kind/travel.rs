@@ -46,7 +46,11 @@ impl Kind for Travel {
         let learn_secs = draft.duration(self.learn.as_ref(), "5d", 0);
         let forget_secs = draft.duration(self.forget.as_ref(), "90d", 1);
         let mut common = common?;
-        let trusted = self.trusted(draft, &common.relation)?;
+        let trusted = draft.trusted(&self.trusted, &common.relation)?;
+        let trusted = match trusted.is_empty() {
+            true => "0".to_owned(),
+            false => format!("CASE WHEN {} THEN 1 ELSE 0 END", trusted.join(" OR ")),
+        };
         let needed = [
             "own_context",
             "latitude IS NOT NULL",
@@ -74,23 +78,6 @@ impl Kind for Travel {
             may_lack_key: false,
             conditions: Vec::new(),
             members: None,
-        })
-    }
-}
-
-impl Travel {
-    /// 1 where one of the lists has the address or its system, as SQL.
-    fn trusted(&self, draft: &mut Draft<'_>, relation: &str) -> Option<String> {
-        let mut asked = Vec::new();
-        for list in &self.trusted {
-            let name = sql::quoted(&list.value);
-            let ask = format!("in_list({name}, ip) OR in_list({name}, asn)");
-            let ask = Spanned::new(ask, list.referenced, list.defined);
-            asked.push(draft.expression(&ask, relation)?.0);
-        }
-        Some(match asked.is_empty() {
-            true => "0".to_owned(),
-            false => format!("CASE WHEN {} THEN 1 ELSE 0 END", asked.join(" OR ")),
         })
     }
 }

@@ -1,6 +1,6 @@
 //! Random rules: every function, frame, stage and `wait` that rules may use.
 
-use gridwatch::detect::{Condition, Members, Program};
+use gridwatch::detect::{Condition, Members, Program, Table};
 use proptest::prelude::*;
 
 /// A SELECT around another one: windows over its rows.
@@ -193,6 +193,23 @@ fn window() -> impl Strategy<Value = (String, i64)> {
                  CASE WHEN in_list('moving', actor_id) THEN 1 ELSE 0 END) OVER ({by} {CANONICAL})"
             ), 0)
         }),
+        1 => partition().prop_map(|by| {
+            (format!(
+                "session_split(session_id, asn, action, ip, network_kind, event_time, event_id, 1800, \
+                 86400) OVER ({by} {CANONICAL})"
+            ), 0)
+        }),
+        1 => (pick(PREDICATES), pick(PREDICATES), pick(PREDICATES), partition(), pick(&["2:600 1:90000", "1:0 1:60 1:3600", "3:30"]))
+            .prop_map(|(one, two, three, by, steps)| {
+                let bit = |predicate: &str, bit: u8| {
+                    format!("CASE WHEN {} THEN {bit} ELSE 0 END", predicate.replace('@', "asn"))
+                };
+                (format!(
+                    "sequence({} + {}, {}, order_time, event_time, event_id, '{steps}', 90000) OVER ({by} \
+                     {CANONICAL})",
+                    bit(&one, 1), bit(&two, 2), bit(&three, 2)
+                ), 0)
+            }),
     ]
 }
 
@@ -270,6 +287,7 @@ pub fn program() -> impl Strategy<Value = Program> {
         });
         Program {
             sql,
+            reads: Table::Events,
             key: vec!["actor_id".to_owned()],
             wait_micros: wait * 1_000_000,
             conditions: vec![Condition {

@@ -3,26 +3,22 @@
 
 use std::net::Ipv4Addr;
 
-use super::super::Texts;
 use super::super::memory::{Layout, Memory};
+use super::super::packed::{self, EventId};
+use super::super::{Texts, habit};
 use super::place::{Address, Place, Position, Site};
-use crate::detect::event_id;
-use crate::detect::shard::hash;
 
 /// Places of the last hours.
 const MOST_RECENT: usize = 8;
 /// Places that the person had before.
 const MOST_KNOWN: usize = 64;
 const MOST_SESSIONS: usize = 16;
-const MOST_HABITS: usize = 16;
-/// On so many days a pair of systems makes a habit.
-const HABIT_DAYS: u32 = 3;
 
 /// The head is the second of the person's first event. Lists are in the order in which their records
 /// were used last.
 const LAYOUT: Layout<6> = Layout {
     head: 1,
-    widths: [7, 3, 2, 5, 2, 4],
+    widths: [7, 3, 2, 5, 2, habit::WORDS],
 };
 /// The last position at each place: site and flags, second, address, four words of the event's id.
 const POSITIONS: usize = 0;
@@ -34,7 +30,7 @@ const PLACES: usize = 2;
 const NEW_SESSIONS: usize = 3;
 /// Sessions that are not new any more.
 const SESSIONS: usize = 4;
-/// Pairs of systems between which the person seems to travel: both, the last day, and how many days.
+/// Pairs of systems between which the person seems to travel.
 const HABITS: usize = 5;
 
 /// Flags of a position beside the number of its site.
@@ -96,7 +92,7 @@ impl<'a> Person<'a> {
 
     /// What the session says that is used here and now; it begins if it is not known.
     pub fn session(&mut self, id: &str, here: &Position<'_>, newest: i64) -> Session {
-        let number = number(id);
+        let number = packed::session(id);
         let is_it = |record: &[u32]| record[..2] == number;
         if let Some(at) = self.position(SESSIONS, is_it) {
             LAYOUT.move_to_end(self.memory, SESSIONS, at);
@@ -172,27 +168,15 @@ impl<'a> Person<'a> {
         let is_exit = pair[0] == pair[1] && here.is_tunnel();
         let is_habit = |record: &[u32]| {
             let is_it = record[..2] == pair || is_exit && record[..2].contains(&system);
-            is_it && record[3] >= HABIT_DAYS
+            is_it && habit::is_formed(record)
         };
         self.position(HABITS, is_habit).is_some()
     }
 
     /// The person seemed to travel between these places.
     pub fn add_journey(&mut self, pair: (Place, Place), time: u32) {
-        let Some(pair) = systems(pair).filter(|pair| pair[0] != pair[1]) else {
-            return;
-        };
-        let day = time / 86_400;
-        match self.position(HABITS, |record| record[..2] == pair) {
-            Some(at) => {
-                let habit = LAYOUT.record(self.memory, HABITS, at);
-                if habit[2] != day {
-                    habit[2] = day;
-                    habit[3] = habit[3].saturating_add(1);
-                }
-                LAYOUT.move_to_end(self.memory, HABITS, at);
-            }
-            None => self.push(HABITS, &[pair[0], pair[1], day, 1], MOST_HABITS),
+        if let Some(pair) = systems(pair).filter(|pair| pair[0] != pair[1]) {
+            habit::learn(&LAYOUT, self.memory, HABITS, pair, time);
         }
     }
 
@@ -250,17 +234,13 @@ impl<'a> Person<'a> {
 
     /// Adds a record to a list of at most `most`.
     fn push(&mut self, list: usize, record: &[u32], most: usize) {
-        if LAYOUT.list(self.memory, list).len() >= most {
-            LAYOUT.remove(self.memory, list, 0);
-        }
-        LAYOUT.push(self.memory, list, record);
+        LAYOUT.push_at_most(self.memory, list, record, most);
     }
 }
 
 /// The systems of two places in the order of their numbers, if both are known.
 fn systems((one, other): (Place, Place)) -> Option<[u32; 2]> {
-    let (one, other) = (one.system()?, other.system()?);
-    Some([one.min(other), one.max(other)])
+    Some(habit::pair(one.system()?, other.system()?))
 }
 
 /// Releases what a person's memory holds of the texts.
@@ -277,27 +257,24 @@ fn write(site: u32, here: &Position<'_>, texts: &mut Texts) -> [u32; 7] {
         Address::V4(address) => (0, address.to_bits()),
         Address::Other(text) => (IS_TEXT, texts.enter(text)),
     };
-    let (event_flag, event) = match event_id::uuid(&here.event_id) {
-        Some(uuid) => (0, u128::from_be_bytes(uuid)),
-        None => (IS_NO_UUID, texts.enter(&here.event_id).into()),
-    };
+    let event = EventId::enter(&here.event_id, texts);
+    let event_flag = if event.is_text() { IS_NO_UUID } else { 0 };
     let trusted_flag = if here.is_trusted { IS_TRUSTED } else { 0 };
-    let word = |at: u32| (event >> (32 * at)) as u32;
+    let flags = address_flag | event_flag | trusted_flag;
+    let [first, second, third, fourth] = event.words();
     [
-        site | address_flag | event_flag | trusted_flag,
+        site | flags,
         here.time,
         address,
-        word(0),
-        word(1),
-        word(2),
-        word(3),
+        first,
+        second,
+        third,
+        fourth,
     ]
 }
 
 /// The position of a record.
 fn read<'a>(record: &[u32], texts: &'a Texts) -> Position<'a> {
-    let event = record[3..].iter().rev();
-    let event = event.fold(0, |all: u128, word| all << 32 | u128::from(*word));
     let flags = record[0];
     Position {
         site: Site::get(texts, flags & SITE),
@@ -308,11 +285,13 @@ fn read<'a>(record: &[u32], texts: &'a Texts) -> Position<'a> {
         },
         time: record[1],
         is_trusted: flags & IS_TRUSTED > 0,
-        event_id: match flags & IS_NO_UUID {
-            0 => event_id::text(event.to_be_bytes()).into(),
-            _ => texts.get(record[3]).into(),
-        },
+        event_id: event_of(record).text(texts),
     }
+}
+
+/// The event of a record.
+fn event_of(record: &[u32]) -> EventId {
+    EventId::from_words(&record[3..], record[0] & IS_NO_UUID > 0)
 }
 
 /// Releases the texts of a position.
@@ -321,18 +300,5 @@ fn leave(record: &[u32], texts: &mut Texts) {
     if record[0] & IS_TEXT > 0 {
         texts.leave(record[2]);
     }
-    if record[0] & IS_NO_UUID > 0 {
-        texts.leave(record[3]);
-    }
-}
-
-/// A session's id as a number: Slack's are numbers themselves, of any other the hash stands for it.
-fn number(id: &str) -> [u32; 2] {
-    // Only what would be written in the same way.
-    let is_number = id.len() <= 18 && !id.starts_with(['0', '+']);
-    let number = match id.parse::<u64>() {
-        Ok(number) if is_number => number,
-        _ => hash(id.as_bytes()) | 1 << 63,
-    };
-    [number as u32, (number >> 32) as u32]
+    event_of(record).leave(texts);
 }
