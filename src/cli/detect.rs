@@ -94,7 +94,7 @@ impl Detect {
         let setup = Setup::read(&self.config)?;
         let rules = load::with_sources(setup.rules(&self.rules)?, &self.only)?;
         if !self.quiet {
-            for warning in rules.iter().flat_map(|rule| &rule.warnings) {
+            for warning in load::warnings(&rules, &setup.actions) {
                 let line = printable(&warning.to_string());
                 writeln!(io::stderr(), "warning: {line}").map_err(Failure::io)?;
             }

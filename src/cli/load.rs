@@ -1,6 +1,6 @@
 //! Rule files: finding them, reading them, and all that is wrong with them.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -15,7 +15,7 @@ use crate::enrich::network::Networks;
 use crate::list::Lists;
 use crate::rule::exception::Exceptions;
 use crate::rule::test::Test;
-use crate::rule::{self, Problem, Rule, State, embedded};
+use crate::rule::{self, Named, Problem, Rule, State, embedded};
 
 /// The embedded rules and those of the paths, which take the place of embedded ones of the same
 /// name.
@@ -84,6 +84,30 @@ pub(super) fn loaded(
     exceptions: &Exceptions,
 ) -> Result<Vec<Rule>, Failure> {
     valid(load(paths, lists, exceptions)?)
+}
+
+/// What is most likely not meant in the rules. Actions are known that stand in the catalogue or among
+/// these.
+pub(super) fn warnings(rules: &[Rule], actions: &BTreeSet<String>) -> Vec<Problem> {
+    let embedded = embedded::RULES.iter();
+    let embedded: Vec<&str> = embedded
+        .filter_map(|(file, _)| Path::new(file).file_stem()?.to_str())
+        .collect();
+    let is_known = |named: &Named| match named {
+        Named::Action(name) => actions.contains(name),
+        Named::Rule(name) => {
+            embedded.contains(&name.as_str()) || rules.iter().any(|rule| rule.name == *name)
+        }
+        Named::Other { .. } => false,
+    };
+    let mut warnings: Vec<Problem> = Vec::new();
+    for rule in rules {
+        warnings.extend(rule.warnings.iter().cloned());
+        let unknown = rule.named.iter().filter(|(named, _)| !is_known(named));
+        warnings.extend(unknown.map(|(_, problem)| problem.clone()));
+    }
+    warnings.sort();
+    warnings
 }
 
 /// Rules, and what is wrong with those that are none.

@@ -5,10 +5,12 @@ mod detect;
 mod format;
 mod generate;
 mod load;
+mod noise;
 mod progress;
 mod rules;
 mod setup;
 mod show;
+mod trial;
 
 use std::io::{self, Write};
 use std::process::ExitCode;

@@ -13,6 +13,7 @@ use super::load;
 use crate::config::Config;
 use crate::config::yaml::{Problem, nearest};
 use crate::enrich::network::Networks;
+use crate::event::action;
 use crate::list::{self, List, Lists};
 use crate::rule::exception::Exceptions;
 use crate::rule::{Rule, State};
@@ -46,6 +47,8 @@ pub(super) struct Setup {
     config: Config,
     pub lists: Lists,
     pub exceptions: Exceptions,
+    /// Actions that Slack has beside those of the catalogue.
+    pub actions: BTreeSet<String>,
 }
 
 impl Setup {
@@ -66,6 +69,7 @@ impl Setup {
             config,
             lists: Lists::default(),
             exceptions: Exceptions::default(),
+            actions: BTreeSet::new(),
         };
         let mut problems = Vec::new();
         setup.lists = setup.read_lists(&mut problems)?;
@@ -74,6 +78,18 @@ impl Setup {
             match Exceptions::parse(&path.display().to_string(), &self::text(&path)?) {
                 Ok(exceptions) => setup.exceptions = exceptions,
                 Err(found) => problems.extend(found),
+            }
+        }
+        if let Some(file) = &setup.config.rules.actions {
+            let path = setup.path(file);
+            match action::names(&self::text(&path)?) {
+                Ok(names) => setup.actions = names,
+                Err(message) => problems.push(Problem {
+                    file: path.display().to_string(),
+                    line: 1,
+                    column: 1,
+                    message,
+                }),
             }
         }
         if problems.is_empty() {

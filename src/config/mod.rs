@@ -53,6 +53,8 @@ pub struct Rules {
     pub off: Vec<Spanned<String>>,
     /// Rules whose anomalies are recorded and shown, and go nowhere else.
     pub shadow: Vec<Spanned<String>>,
+    /// What Slack's `/audit/v1/actions` answers, for actions that are newer than the program.
+    pub actions: Option<Spanned<PathBuf>>,
 }
 
 /// A list in a file: YAML, or CSV by its name's ending.

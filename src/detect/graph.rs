@@ -11,6 +11,7 @@
 //! what a window gave stands one level higher.
 
 mod call;
+mod doubt;
 mod expression;
 mod relation;
 

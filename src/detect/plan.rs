@@ -106,6 +106,19 @@ impl Planner {
         )))
     }
 
+    /// What the program's windows most likely do not mean: that they test events against themselves, or
+    /// decide nothing. Nothing for a program that does not compile.
+    pub fn doubts(&self, program: &Program) -> Vec<String> {
+        let graph = Graph::new(self, &[program]);
+        graph.map_or_else(|_| Vec::new(), |graph| graph.doubts())
+    }
+
+    /// How far back the program's windows look, one after the other, in microseconds; `None` if one of
+    /// them looks back without end, or the program does not compile.
+    pub fn reach(&self, program: &Program) -> Option<i64> {
+        Graph::new(self, &[program]).ok()?.reach()
+    }
+
     /// The names of the columns that a query returns.
     ///
     /// # Errors

@@ -1,6 +1,6 @@
 //! The action catalogue, and the one decision made from it: whose context does an event carry?
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::sync::LazyLock;
 
@@ -36,6 +36,28 @@ pub fn catalogue() -> &'static [Action] {
 /// The action of this name; `None` for one that Slack does not list.
 pub fn find(name: &str) -> Option<&'static Action> {
     CATALOGUE.places.get(name).map(|&at| &CATALOGUE.actions[at])
+}
+
+/// The names in what Slack's `/audit/v1/actions` answers: an object of lists of names by category, inside
+/// `actions` or by itself.
+///
+/// # Errors
+/// Why the text is none.
+pub fn names(text: &str) -> Result<BTreeSet<String>, String> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Answer {
+        Whole {
+            actions: BTreeMap<String, Vec<String>>,
+        },
+        Bare(BTreeMap<String, Vec<String>>),
+    }
+    let remedy =
+        "save what https://api.slack.com/audit/v1/actions answers, which asks for no token";
+    let answer = serde_json::from_str(text)
+        .map_err(|error| format!("no list of actions: {error}; {remedy}"))?;
+    let (Answer::Whole { actions } | Answer::Bare(actions)) = answer;
+    Ok(actions.into_values().flatten().collect())
 }
 
 /// The facts of one event that decide, beside its action, whose context it carries.
@@ -191,8 +213,7 @@ mod tests {
         // 762 names listed by Slack, 15 documented or observed beside them.
         assert_eq!(catalogue().len(), 777);
         assert!(catalogue().is_sorted_by(|a, b| a.name < b.name));
-        let categories: std::collections::BTreeSet<_> =
-            catalogue().iter().map(|action| action.category).collect();
+        let categories: BTreeSet<_> = catalogue().iter().map(|action| action.category).collect();
         // The 25th, `account_type_role`, holds only names that `message` lists first.
         assert_eq!(categories.len(), 24);
         for action in catalogue() {

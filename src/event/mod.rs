@@ -6,6 +6,7 @@
 
 pub mod action;
 pub mod decode;
+pub mod details;
 pub mod frame;
 pub mod order;
 pub mod reject;

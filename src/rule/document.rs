@@ -25,6 +25,8 @@ pub(super) struct Document<D> {
     pub reason: OneOrMany,
     pub detect: Option<Spanned<D>>,
     pub suppress: Option<Spanned<String>>,
+    /// How far back its windows look at most.
+    pub horizon: Option<Spanned<String>>,
     #[serde(default)]
     pub tests: Vec<Spanned<Test>>,
     // Sigma's metadata that is for readers.
@@ -100,6 +102,7 @@ impl<D> Document<D> {
             reason: self.reason,
             detect,
             suppress: self.suppress,
+            horizon: self.horizon,
             tests: self.tests,
             _license: self._license,
             _references: self._references,

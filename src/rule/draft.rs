@@ -118,6 +118,8 @@ pub(super) struct Draft<'a> {
     /// Whether all of the document could be read: what could not is not missing.
     pub is_whole: bool,
     pub problems: Vec<Problem>,
+    /// Columns that the rule defines, and where.
+    pub defined: Vec<(String, Location)>,
 }
 
 impl Draft<'_> {
@@ -286,6 +288,7 @@ impl Draft<'_> {
                 self.problem(text.referenced, message);
             } else if let Some((sql, _)) = self.expression(text, table.name()) {
                 checked.push((name.clone(), sql));
+                self.defined.push((name.clone(), text.referenced));
             }
         }
         checked

@@ -7,7 +7,7 @@ use super::document::{Document, KindName};
 use super::draft::Draft;
 use super::exception::Exceptions;
 use super::kind::{self, Expand};
-use super::{Problem, Rule, State, lint, sql};
+use super::{Named, Problem, Rule, State, lint, sql};
 use crate::anomaly::Level;
 use crate::config::yaml::{self, nearest};
 use crate::detect::plan::Planner;
@@ -16,6 +16,8 @@ use crate::event::time::MICROS;
 
 /// How long a match silences those of the same key and level, where the rule does not say.
 const SUPPRESS: &str = "1h";
+/// How far back a rule looks whose windows have no end, where it does not say.
+const HORIZON: &str = "90d";
 
 const STATUSES: [&str; 5] = [
     "stable",
@@ -88,6 +90,7 @@ fn read(
             .map_or(Location::UNKNOWN, |detect| detect.referenced),
         is_whole: problems.is_empty() || kind.is_empty(),
         problems,
+        defined: Vec::new(),
     };
     let rule = draft.rule(kind, &document, text);
     (rule, draft.problems)
@@ -150,13 +153,13 @@ impl Draft<'_> {
             .detect
             .as_ref()
             .and_then(|detect| detect.value.expand(self))?;
-        let program = Program {
+        let mut program = Program {
             reads: Table::of(&matches.sql).first().copied().unwrap_or_default(),
             sql: sql::suppressed(&matches, suppress_secs, !self.exceptions.is_empty()),
-            key: matches.key,
+            key: matches.key.clone(),
             wait_micros: matches.wait_secs * MICROS,
-            conditions: matches.conditions,
-            members: matches.members,
+            conditions: matches.conditions.clone(),
+            members: matches.members.clone(),
         };
         let columns = match self.planner.check(&program) {
             Ok(columns) => columns,
@@ -165,9 +168,16 @@ impl Draft<'_> {
                 return None;
             }
         };
-        let warnings = self.warnings(document, text, &program);
+        let horizon_secs = self.horizon(document.horizon.as_ref(), &program);
+        let named = self.named(text, &program);
+        // Suppression is ours: what the rule itself says is looked at.
+        let suppressed = std::mem::replace(&mut program.sql, matches.sql);
+        let warnings = self.warnings(document, &program);
+        program.sql = suppressed;
         Some(Rule {
             warnings,
+            named,
+            horizon_secs,
             file: self.file.to_owned(),
             name: name?,
             id: id?.to_ascii_lowercase(),
@@ -194,32 +204,75 @@ impl Draft<'_> {
         })
     }
 
+    /// How far back the rule looks in seconds: as far as its windows do, or as it says itself.
+    fn horizon(&mut self, horizon: Option<&Spanned<String>>, program: &Program) -> i64 {
+        let reach = self.planner.reach(program);
+        let reach = reach.map(|micros| (micros + MICROS - 1) / MICROS);
+        let secs = self.duration(horizon, HORIZON, 1);
+        match (horizon, reach) {
+            (Some(horizon), Some(reach)) if reach > secs => {
+                let message = format!(
+                    "its windows look {reach}s back, and `horizon` says {}: write horizon: {reach}s, or \
+                     shorten the windows",
+                    horizon.value
+                );
+                self.problem(horizon.referenced, message);
+                secs
+            }
+            (None, Some(reach)) => reach,
+            _ => secs,
+        }
+    }
+
     /// What most likely is not meant, though it runs.
-    fn warnings(&self, document: &Document<Expand>, text: &str, program: &Program) -> Vec<Problem> {
-        let at = |(line, column), message| Problem {
-            file: self.file.to_owned(),
-            line,
-            column,
-            message,
+    fn warnings(&self, document: &Document<Expand>, program: &Program) -> Vec<Problem> {
+        let mut warnings: Vec<Problem> = Vec::new();
+        let mut warn = |place, message: String| {
+            warnings.push(Problem::at(self.file, place, message));
         };
-        let unknown = lint::unknown_actions(&program.sql);
-        let mut warnings: Vec<Problem> = unknown
-            .into_iter()
-            .map(|(name, message)| at(lint::place_of(&name, text), message))
-            .collect();
         if document.tests.is_empty() {
-            let message =
-                "the rule has no `tests`: write one that it must find, and one that it must \
-                           not"
-                .to_owned();
-            warnings.push(at((1, 1), message));
+            let message = "the rule has no `tests`: write one that it must find, and one that it must \
+                           not";
+            warn(Location::UNKNOWN, message.to_owned());
         }
         if self.planner.is_empty(&program.sql) {
-            let message = "the rule can never fire: its conditions exclude each other".to_owned();
-            warnings.push(Problem::at(self.file, self.place, message));
+            let message = "the rule can never fire: its conditions exclude each other";
+            warn(self.place, message.to_owned());
+        }
+        for doubt in self.planner.doubts(program) {
+            warn(self.place, doubt);
+        }
+        for message in lint::empty(&program.sql) {
+            warn(self.place, message);
+        }
+        let names = self.defined.iter().map(|(name, _)| name.as_str());
+        for unused in lint::unused(names, &program.sql) {
+            let place = self.defined.iter().find(|(name, _)| name == unused);
+            let place = place.map_or(self.place, |(_, place)| *place);
+            warn(
+                place,
+                format!("`{unused}` is defined, and nothing reads it"),
+            );
         }
         warnings.sort();
         warnings
+    }
+
+    /// The names that it asks for, each with what is wrong if there is no such thing.
+    fn named(&self, text: &str, program: &Program) -> Vec<(Named, Problem)> {
+        let names = lint::names(&program.sql).into_iter();
+        names
+            .map(|named| {
+                let (line, column) = lint::place_of(named.name(), text);
+                let problem = Problem {
+                    file: self.file.to_owned(),
+                    line,
+                    column,
+                    message: named.message(),
+                };
+                (named, problem)
+            })
+            .collect()
     }
 
     fn needed(&mut self, name: &str, text: Option<&Spanned<String>>) -> Option<String> {

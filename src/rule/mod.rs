@@ -18,6 +18,7 @@ mod sql;
 pub mod test;
 mod trust;
 
+pub use self::lint::Named;
 pub use self::load::load;
 pub use crate::config::yaml::Problem;
 
@@ -74,6 +75,10 @@ pub struct Rule {
     pub tests: Vec<Test>,
     /// What is most likely not meant. The rule runs all the same.
     pub warnings: Vec<Problem>,
+    /// Names that it asks for and that somebody else may know; what is wrong if nobody does.
+    pub named: Vec<(Named, Problem)>,
+    /// How far back it looks, in seconds.
+    pub horizon_secs: i64,
     /// As the configuration has it; on until it says otherwise.
     pub state: State,
 }

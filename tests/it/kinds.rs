@@ -17,7 +17,7 @@ use gridwatch::rule::{self, Rule, State};
 use proptest::prelude::*;
 use serde_json::json;
 
-use super::{gridwatch, repository};
+use super::{Folder, gridwatch, repository};
 
 #[test]
 fn rules_of_every_kind_are_right_and_pass_their_tests() {
@@ -258,4 +258,39 @@ fn every_rule_of_the_property_finds_something_and_is_excepted_where_it_can_be() 
         !events.any(|id| tried.contains(&id.as_str())),
         "a rule that is tried out was heard"
     );
+}
+
+#[test]
+fn reports_of_tests_are_read_by_build_servers() {
+    let folder = repository("tests/it/kinds").display().to_string();
+    let ran = gridwatch(&["rules", "test", &folder, "--format", "junit"], b"");
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    let suites = ran.out.matches("<testsuite ").count();
+    assert_eq!(suites, 6, "{}", ran.out);
+    for part in [
+        "<?xml version=\"1.0\"",
+        "<testsuite name=\"failed_then_in\" tests=\"7\"",
+        "<testcase name=\"three failures and a sign-in\"",
+    ] {
+        assert!(ran.out.contains(part), "{part}: {}", ran.out);
+    }
+    let rule = std::fs::read_to_string(repository("tests/it/kinds/loud_person.yml")).unwrap();
+    let folder = Folder::with(&[("rule.yml", &rule.replace("key: U1}]", "key: '<U1>'}]"))]);
+    let ran = gridwatch(
+        &[
+            "rules",
+            "test",
+            &folder.path("rule.yml"),
+            "--format",
+            "junit",
+        ],
+        b"",
+    );
+    assert_eq!(ran.code, Some(1));
+    assert!(
+        ran.out.contains("<failure message=\"expected"),
+        "{}",
+        ran.out
+    );
+    assert!(ran.out.contains("&lt;U1&gt;"), "{}", ran.out);
 }

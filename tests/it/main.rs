@@ -3,6 +3,7 @@
 
 mod careless;
 mod config;
+mod defects;
 mod detect;
 mod home;
 mod invariance;

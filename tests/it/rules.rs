@@ -267,7 +267,7 @@ fn all_problems_are_named_at_once() {
 
 fn sql(query: &str) -> String {
     format!(
-        "title: Own query\nid: 0a1b2c3d-1111-4222-8333-444455556667\nname: own\nlevel: low\ndetect:\n  \
+        "title: Own query\nid: 0a1b2c3d-1111-4222-8333-444455556667\nname: own\nlevel: informational\ndetect:\n  \
          kind: sql\n  key: actor_id\n  query: >\n    {query}\ntests:\n  - name: nothing\n    events: \
          []\n    anomalies: []\n"
     )
@@ -281,7 +281,7 @@ fn queries_are_one_select_over_the_events() {
         format!("SELECT {columns} FROM events WHERE action = 'user_login'"),
         format!("SELECT {columns}, 'high' AS level FROM events"),
         format!(
-            "SELECT {columns}, lag(ip) OVER (PARTITION BY actor_id {order}) AS before FROM events"
+            "SELECT {columns}, lag(ip) OVER (PARTITION BY actor_id {order}) AS before FROM events QUALIFY ip <> before"
         ),
         format!(
             "SELECT {columns}, count(*) OVER (PARTITION BY ip ORDER BY order_time RANGE INTERVAL '1 hour' PRECEDING) AS n FROM events QUALIFY n > 5"

@@ -36,6 +36,7 @@ impl Fold for FirstSeen {
         Argument::Integer,
         Argument::Integer,
     ];
+    const HORIZON: usize = 3;
 
     fn step(
         memory: &mut Memory,

@@ -46,6 +46,14 @@ macro_rules! folds {
             vec![$(window::function::<$fold>()),*]
         }
 
+        /// The argument by which a keyed function says for how many seconds it remembers.
+        pub(super) fn horizon(name: &str) -> Option<usize> {
+            $(if name == <$fold as Fold>::NAME {
+                return Some(<$fold as Fold>::HORIZON);
+            })*
+            None
+        }
+
         /// The keyed function of this name at work in the live engine.
         pub(super) fn stepping(name: &str) -> Box<dyn Stepping> {
             $(if name == <$fold as Fold>::NAME {
@@ -65,6 +73,8 @@ pub(crate) trait Fold: Debug + Send + Sync + 'static {
     const NAME: &'static str;
     /// Its arguments in order.
     const ARGUMENTS: &'static [Argument];
+    /// The argument that says for how many seconds it remembers.
+    const HORIZON: usize;
 
     /// Takes the next event of a key: a row of the arguments. What is remembered of the key is bounded
     /// however many events it has; texts in it are held in `texts`, which many keys share.

@@ -88,6 +88,7 @@ impl Fold for Sequence {
         Argument::Text,
         Argument::Integer,
     ];
+    const HORIZON: usize = 6;
 
     fn step(
         memory: &mut Memory,

@@ -48,6 +48,7 @@ impl Fold for SessionSplit {
         Argument::Integer,
         Argument::Integer,
     ];
+    const HORIZON: usize = 8;
 
     fn step(
         memory: &mut Memory,

@@ -72,6 +72,7 @@ impl Fold for Travel {
         Argument::Integer,
         Argument::Integer,
     ];
+    const HORIZON: usize = 16;
 
     fn step(
         memory: &mut Memory,
