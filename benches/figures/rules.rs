@@ -1,6 +1,7 @@
 //! The rules of the figures: the shipped ones, and variants of them until there are more.
 
 use gridwatch::detect::plan::Planner;
+use gridwatch::event::action;
 use gridwatch::rule::exception::Exceptions;
 use gridwatch::rule::{self, Rule, embedded};
 
@@ -59,6 +60,20 @@ const ACTIONS: [&str; 12] = [
     "user_session_invalidated",
     "user_logout",
 ];
+
+/// Rules of kind `match`, this many, each on an action that happens seldom or never.
+pub fn rare(planner: &Planner, count: usize) -> Vec<Rule> {
+    let often = |name: &str| ACTIONS.contains(&name);
+    let names = action::catalogue().iter().map(|action| action.name);
+    let names = names.filter(|name| !often(name) && *name != "anomaly");
+    let rules = names.take(count).enumerate().map(|(number, action)| {
+        let detect = format!(
+            "  kind: match\n  where: action = '{action}' AND actor_type = 'user'\n  key: actor_id\n"
+        );
+        made(planner, number, &detect)
+    });
+    rules.collect()
+}
 
 /// The shipped rules and variants of them, this many in all: other actions, limits, keys and windows.
 pub fn variants(planner: &Planner, count: usize) -> Vec<Rule> {

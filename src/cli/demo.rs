@@ -70,6 +70,7 @@ impl Demo {
             resources: detect::resources(MEMORY_MIB, detect::STATE_MIB),
             execution: Execution::Live,
             extra: ColumnSet::default(),
+            quiet_micros: 0,
         };
         let events = path.join(generate::EVENTS).display().to_string();
         let inputs = detect::open(&[events], &Arc::new(AtomicU64::new(0)))?;

@@ -116,6 +116,7 @@ impl Detect {
             resources: resources(self.memory_mib, self.state_mib),
             execution: self.execution.into(),
             extra: ColumnSet::default(),
+            quiet_micros: 0,
         };
         let outcome = pipeline::detect(inputs, &job, &mut |reject| rejects.write(reject));
         drop(progress);

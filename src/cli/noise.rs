@@ -46,6 +46,7 @@ pub(super) fn noisy(rules: &[Rule], lists: &Lists) -> Result<Vec<Problem>, Failu
         resources: detect::resources(1024, 1024),
         execution: Execution::Live,
         extra: ColumnSet::default(),
+        quiet_micros: 0,
     };
     let input = Input {
         name: "a simulated day".to_owned(),

@@ -103,6 +103,7 @@ fn try_out(rule: &Rule, test: &Test, setup: &Setup) -> Result<Result<(), String>
             resources: detect::resources(1024, 1024),
             execution,
             extra: ColumnSet::default(),
+            quiet_micros: rule.program.wait_micros,
         };
         let input = Input {
             name: test.name.clone(),

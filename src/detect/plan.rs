@@ -302,7 +302,9 @@ impl Planner {
                 .unwrap_or_default()
                 .trim_matches(['"', ',']);
             let columns = Table::Anomalies.columns();
-            let near = nearest(name, columns.iter().map(String::as_str));
+            let meant = WIRE_NAMES.iter().find(|(wire, _)| *wire == name);
+            let meant = meant.map(|(_, column)| *column);
+            let near = meant.or_else(|| nearest(name, columns.iter().map(String::as_str)));
             let hint = near
                 .map(|near| format!("; did you mean `{near}`?"))
                 .unwrap_or_default();
@@ -322,6 +324,24 @@ impl Planner {
             .to_owned()
     }
 }
+
+/// What fields are called in Slack's events and by others, and the columns that they are.
+const WIRE_NAMES: [(&str, &str); 14] = [
+    ("id", "event_id"),
+    ("date_create", "event_time"),
+    ("timestamp", "event_time"),
+    ("time", "event_time"),
+    ("actor", "actor_id"),
+    ("user", "actor_id"),
+    ("user_id", "actor_id"),
+    ("email", "actor_email"),
+    ("entity", "entity_id"),
+    ("ip_address", "ip"),
+    ("ua", "user_agent"),
+    ("session", "session_id"),
+    ("location", "location_name"),
+    ("app", "app_id"),
+];
 
 /// What SQL may do at all: no DDL, no DML, no statements.
 pub(super) fn options() -> SQLOptions {

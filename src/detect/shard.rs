@@ -201,6 +201,9 @@ pub(super) struct Shard {
     pub spaces: Vec<Keys>,
     /// One for each group of the graph.
     pub windows: Vec<KeyedWindow>,
+    /// By group, whether its window may hold something: most windows of rules on rare actions do not, and
+    /// are not looked at.
+    busy: Vec<bool>,
 }
 
 impl Shard {
@@ -211,6 +214,8 @@ impl Shard {
             windows: (0..graph.groups.len())
                 .map(|group| KeyedWindow::new(graph, group))
                 .collect(),
+            // What is put into a new shard may be one that was saved.
+            busy: vec![true; graph.groups.len()],
         }
     }
 
@@ -224,13 +229,16 @@ impl Shard {
         group: &Group,
         batch: &Prepared,
     ) -> datafusion::error::Result<()> {
+        self.busy[at] = true;
         self.windows[at].take(&mut self.spaces[group.space], batch, self.number)
     }
 
     /// Lets go of all that no row from the watermark on can reach.
     pub fn settle(&mut self, graph: &Graph, watermark: i64) {
-        for (window, group) in self.windows.iter_mut().zip(&graph.groups) {
-            window.settle(&mut self.spaces[group.space], watermark);
+        for (at, busy) in self.busy.iter_mut().enumerate().filter(|(_, busy)| **busy) {
+            let space = graph.groups[at].space;
+            self.windows[at].settle(&mut self.spaces[space], watermark);
+            *busy = !self.windows[at].is_empty();
         }
     }
 

@@ -285,6 +285,11 @@ impl KeyedWindow {
         }
     }
 
+    /// Whether it holds nothing of any key.
+    pub fn is_empty(&self) -> bool {
+        self.held.members.is_empty() && self.held.log.start() == self.held.log.end()
+    }
+
     /// Lets go of members that are as if they had never been here; once a day, so that it costs each
     /// next to nothing.
     fn let_idle_go(&mut self, keys: &mut Keys, time: i64) {

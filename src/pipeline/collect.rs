@@ -29,7 +29,9 @@ pub(super) fn run(
     };
     read::read(inputs, &job.enricher, columns, &mut collecting)?;
     let mut outcome = collecting.outcome;
-    let log = Arc::new(collecting.collector.finish().map_err(Error::Spill)?);
+    let log = collecting.collector.finish().map_err(Error::Spill)?;
+    let end = log.watermark().saturating_add(job.quiet_micros);
+    let log = Arc::new(log.ending_at(end));
     outcome.duplicates = log.duplicates();
     outcome.is_on_disk = log.is_on_disk();
     match job.execution {

@@ -51,6 +51,9 @@ pub struct Job<'a> {
     pub execution: Execution,
     /// Columns to build besides those that rules read.
     pub extra: ColumnSet,
+    /// How long after the last event nothing more happened, as far as is known; microseconds. A file says
+    /// nothing of that, so it is 0; in tests of rules time goes on.
+    pub quiet_micros: i64,
 }
 
 impl Job<'_> {

@@ -54,7 +54,7 @@ pub(super) fn run<'w>(
         reject,
     };
     read::read(inputs, &job.enricher, columns, &mut streaming)?;
-    let end = after(streaming.stream.latest());
+    let end = after(streaming.stream.latest()).saturating_add(job.quiet_micros);
     streaming.judge(end)?;
     let mut outcome = streaming.outcome;
     outcome.duplicates = streaming.stream.duplicates();

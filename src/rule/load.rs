@@ -135,7 +135,16 @@ impl Draft<'_> {
         text: &str,
     ) -> Option<Rule> {
         let title = self.needed("title", document.title.as_ref());
-        let id = self.needed("id", document.id.as_ref());
+        if document.id.is_none() {
+            self.missing(
+                Location::UNKNOWN,
+                "the rule needs `id`, a UUID: make one with uuidgen",
+            );
+        }
+        let id = document
+            .id
+            .as_ref()
+            .and_then(|id| self.needed("id", Some(id)));
         let name = self.needed("name", document.name.as_ref());
         self.check_id(document.id.as_ref());
         self.check_name(document.name.as_ref());

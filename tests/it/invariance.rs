@@ -84,6 +84,7 @@ fn records(files: &[Vec<String>], resources: Resources, way: Way) -> String {
             Way::Live | Way::Streaming => Execution::Live,
         },
         extra: ColumnSet::default(),
+        quiet_micros: 0,
     };
     let input = |lines: &Vec<String>| {
         let bytes = lines.join("\n").into_bytes();

@@ -156,6 +156,7 @@ fn run(lines: &[String], execution: Execution, can_repeat: bool, threads: usize)
         },
         execution,
         extra: ColumnSet::default(),
+        quiet_micros: 0,
     };
     let bytes = lines.join("\n").into_bytes();
     let again: Again = {

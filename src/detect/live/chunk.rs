@@ -29,6 +29,8 @@ pub(super) struct Chunk {
     met: HashMap<ExpressionId, BooleanBuffer>,
     /// Which events have an action that meets these conditions.
     routed: HashMap<Vec<ExpressionId>, Arc<Vec<u32>>>,
+    /// The events by the codes of their actions, once they are asked for.
+    by_action: Option<ByAction>,
     /// What went wrong, by program.
     pub failures: Vec<(usize, String)>,
 }
@@ -42,12 +44,55 @@ struct Rows {
     columns: HashMap<Field, ArrayRef>,
 }
 
+/// Rows in the order of the codes of their actions: with many rules each looks at its own rows alone.
+#[derive(Debug)]
+struct ByAction {
+    rows: Vec<u32>,
+    /// Where the rows of each code begin, and one more.
+    starts: Vec<u32>,
+}
+
+impl ByAction {
+    fn new(codes: &[i32], count: usize) -> Self {
+        let mut starts = vec![0_u32; count + 1];
+        for code in codes {
+            starts[*code as usize + 1] += 1;
+        }
+        for code in 0..count {
+            starts[code + 1] += starts[code];
+        }
+        let (mut next, mut rows) = (starts.clone(), vec![0; codes.len()]);
+        for (row, code) in (0..).zip(codes) {
+            let at = &mut next[*code as usize];
+            rows[*at as usize] = row;
+            *at += 1;
+        }
+        Self { rows, starts }
+    }
+
+    /// The rows of the allowed codes, in their order.
+    fn rows(&self, allowed: &[bool]) -> Vec<u32> {
+        let codes = (0..allowed.len()).filter(|code| allowed[*code]);
+        let parts = codes.map(|code| self.starts[code] as usize..self.starts[code + 1] as usize);
+        let parts: Vec<_> = parts.filter(|part| !part.is_empty()).collect();
+        let mut rows = Vec::with_capacity(parts.iter().map(ExactSizeIterator::len).sum());
+        for part in &parts {
+            rows.extend_from_slice(&self.rows[part.clone()]);
+        }
+        if parts.len() > 1 {
+            rows.sort_unstable();
+        }
+        rows
+    }
+}
+
 impl Chunk {
     pub fn new(graph: &Graph) -> Self {
         Self {
             tables: graph.tables.iter().map(|_| Rows::default()).collect(),
             met: HashMap::new(),
             routed: HashMap::new(),
+            by_action: None,
             failures: Vec::new(),
         }
     }
@@ -207,11 +252,11 @@ impl Chunk {
         let actions = self.column(EVENTS, Field::event(Column::Action))?;
         let codes = actions.as_dictionary::<Int32Type>().keys();
         let allowed = routes.allowed(&filter.actions);
-        let rows = (0..)
-            .zip(codes.values())
-            .filter(|(_, code)| allowed[**code as usize])
-            .map(|(row, _)| row);
-        let rows = Arc::new(rows.collect::<Vec<u32>>());
+        let by_action = self.by_action.get_or_insert_with(|| {
+            // The column is the same for all rules.
+            ByAction::new(codes.values(), allowed.len())
+        });
+        let rows = Arc::new(by_action.rows(&allowed));
         self.routed
             .insert(filter.actions.clone(), Arc::clone(&rows));
         Ok(rows)

@@ -49,6 +49,10 @@ impl Members {
         number
     }
 
+    pub fn is_empty(&self) -> bool {
+        self.members.len() == self.free.len()
+    }
+
     /// How many reasons there are to keep it.
     pub fn reasons(&self, member: u32) -> u32 {
         self.members[member as usize].reasons

@@ -1,11 +1,13 @@
 //! Names that a rule asks for and that are not there: actions, fields of `details`, words of columns that
 //! have few, rules.
 
+use arrow::array::StringArray;
+use arrow::compute::like;
 use datafusion::sql::sqlparser::ast::{
     BinaryOperator, Expr, FunctionArg, FunctionArgExpr, FunctionArguments,
 };
 
-use super::{compared, each, text};
+use super::{column, compared, each, text};
 use crate::config::yaml::nearest;
 use crate::event::schema::Column;
 use crate::event::{action, details};
@@ -86,6 +88,7 @@ pub fn names(sql: &str) -> Vec<Named> {
             }
             found.extend(no_word(column, word));
         }
+        found.extend(no_action_like(part));
         found.extend(rules(part).into_iter().map(Named::Rule));
         fields.extend(field(part).map(str::to_owned));
     });
@@ -122,6 +125,28 @@ impl Named {
             Self::Action(name) | Self::Rule(name) | Self::Other { name, .. } => name,
         }
     }
+}
+
+/// A pattern that no action meets.
+fn no_action_like(part: &Expr) -> Option<Named> {
+    let Expr::Like {
+        negated: false,
+        any: false,
+        expr,
+        pattern,
+        ..
+    } = part
+    else {
+        return None;
+    };
+    let pattern = text(pattern).filter(|_| column(expr) == Some(Column::Action))?;
+    let names = action::catalogue().iter().map(|action| Some(action.name));
+    let names: StringArray = names.collect();
+    let met = like(&names, &StringArray::new_scalar(pattern)).ok()?;
+    (met.true_count() == 0).then(|| Named::Other {
+        name: pattern.to_owned(),
+        message: format!("Slack has no action like `{pattern}`"),
+    })
 }
 
 fn no_word(column: Column, word: &str) -> Option<Named> {
@@ -256,6 +281,10 @@ mod tests {
             ),
             ("entity_type = 'files'", &["files"]),
             ("rule = 'travel_imposible'", &["travel_imposible"]),
+            (
+                "action LIKE '%export_startd' OR action LIKE '%export_started'",
+                &["%export_startd"],
+            ),
             ("concat(action, 'x') = 'y' AND session_id = '7'", &[]),
         ] {
             let found = names(&format!("SELECT * FROM events WHERE {condition}"));
