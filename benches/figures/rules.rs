@@ -61,12 +61,31 @@ const ACTIONS: [&str; 12] = [
     "user_logout",
 ];
 
+/// The other actions of which a simulated organisation has more than one in 100,000 events.
+const COMMON: [&str; 15] = [
+    "anomaly",
+    "audit_logs_records_searched",
+    "canvas_created",
+    "canvas_edited",
+    "canvas_opened",
+    "file_deleted",
+    "huddle_participant_joined",
+    "huddle_participant_left",
+    "list_cell_updated",
+    "list_opened",
+    "list_row_created",
+    "message_tombstoned",
+    "public_channel_preview",
+    "user_login_failed",
+    "user_profile_updated",
+];
+
 /// Rules of kind `match`, this many, each on an action that happens seldom or never.
 pub fn rare(planner: &Planner, count: usize) -> Vec<Rule> {
-    let often = |name: &str| ACTIONS.contains(&name);
+    let is_often = |name: &str| ACTIONS.contains(&name) || COMMON.contains(&name);
     let names = action::catalogue().iter().map(|action| action.name);
-    let names = names.filter(|name| !often(name) && *name != "anomaly");
-    let rules = names.take(count).enumerate().map(|(number, action)| {
+    let names = names.filter(|name| !is_often(name)).take(count);
+    let rules = names.enumerate().map(|(number, action)| {
         let detect = format!(
             "  kind: match\n  where: action = '{action}' AND actor_type = 'user'\n  key: actor_id\n"
         );

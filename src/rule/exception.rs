@@ -89,14 +89,6 @@ impl Exceptions {
                 let message = "an exception needs `rules`: names of rules, or all".to_owned();
                 problem(place, message);
             }
-            // As SQL that cannot reach beyond itself.
-            let condition = match expression::parse(&when.value) {
-                Ok(condition) => condition.to_string(),
-                Err(error) => {
-                    problem(when.referenced, format!("`{}`: {error}", when.value.trim()));
-                    continue;
-                }
-            };
             let until = fields.until.and_then(|text| {
                 let until = time::parse(&text.value);
                 if until.is_none() {
@@ -105,6 +97,14 @@ impl Exceptions {
                 }
                 until
             });
+            // As SQL that cannot reach beyond itself.
+            let condition = match expression::parse(&when.value) {
+                Ok(condition) => condition.to_string(),
+                Err(error) => {
+                    problem(when.referenced, format!("`{}`: {error}", when.value.trim()));
+                    continue;
+                }
+            };
             exceptions.push(Exception {
                 name: name.value,
                 rules: (rules != [ALL]).then_some(rules),

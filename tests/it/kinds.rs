@@ -53,7 +53,7 @@ const EXCEPTIONS: &str = "
 ";
 
 /// Rules over events and over anomalies, each by its name and its `detect`.
-const RULES: [(&str, &str); 9] = [
+const RULES: [(&str, &str); 11] = [
     (
         "signed_in",
         "{kind: match, where: action = 'user_login', key: actor_id, level_by: {low: \"in_list('moving', actor_id)\"}}",
@@ -74,6 +74,16 @@ const RULES: [(&str, &str); 9] = [
     (
         "tried",
         "{kind: match, where: action = 'user_logout', key: actor_id}",
+    ),
+    (
+        "moved",
+        "{kind: travel, key: actor_id, trusted: [moving], learn: 1h}",
+    ),
+    (
+        "above_quiet",
+        "{kind: sql, key: actor_id, wait: 3m, query: \"SELECT event_id, event_time, order_time, actor_id FROM \
+         (SELECT *, count(*) OVER (PARTITION BY actor_id ORDER BY order_time RANGE BETWEEN CURRENT ROW AND \
+         INTERVAL '3 minutes' FOLLOWING) AS n FROM anomalies) WHERE n = 1\"}",
     ),
     (
         "above_count",

@@ -48,10 +48,8 @@ impl Fold for FirstSeen {
         let time = seconds(arguments.integer(1, row)?);
         let limit = |argument| arguments.integer(argument, row).unwrap_or(i64::MAX);
         let (learn, forget) = (limit(2), limit(3));
-        if memory.is_over(time.into()) {
-            Self::release(memory, texts);
-        }
-        if let Some(head) = LAYOUT.begin(memory, time, forget) {
+        let release = |old: &Memory| Self::release(old, texts);
+        if let Some(head) = LAYOUT.begin(memory, time, forget, release) {
             head[0] = time;
         }
         let [since, events] = *LAYOUT.head(memory) else {

@@ -67,15 +67,18 @@ impl<const LISTS: usize> Layout<LISTS> {
     }
 
     /// Begins with an event of this second, unless the memory holds still; gives the head if it does
-    /// begin. From now on it holds for another `horizon` seconds. An old memory must be released first.
+    /// begin, after `release` was called with what there was. From now on it holds for another `horizon`
+    /// seconds.
     pub fn begin<'a>(
         &self,
         memory: &'a mut Memory,
         second: u32,
         horizon: i64,
+        release: impl FnOnce(&Memory),
     ) -> Option<&'a mut [u32]> {
         let begins = memory.is_over(second.into());
         if begins {
+            release(memory);
             memory.0 = vec![0; self.start()].into();
         }
         memory.keep(second, horizon);
@@ -196,7 +199,7 @@ mod tests {
             acts in prop::collection::vec((0..4_u8, 0..3_usize, any::<u32>()), 0..60),
         ) {
             let mut memory = Memory::default();
-            LAYOUT.begin(&mut memory, 5, 10).expect("it is empty")[0] = 7;
+            LAYOUT.begin(&mut memory, 5, 10, |_| ()).expect("it is empty")[0] = 7;
             let mut lists: [Vec<Vec<u32>>; 3] = Default::default();
             for (act, list, number) in acts {
                 let at = number as usize % lists[list].len().max(1);
@@ -234,7 +237,10 @@ mod tests {
         assert!(memory.is_over(0));
         for (second, begins) in [(5, true), (15, false), (10, false), (25, false), (36, true)] {
             let is_over = memory.is_over(second.into());
-            assert_eq!(LAYOUT.begin(&mut memory, second, 10).is_some(), begins);
+            assert_eq!(
+                LAYOUT.begin(&mut memory, second, 10, |_| ()).is_some(),
+                begins
+            );
             assert_eq!(is_over, begins);
         }
     }

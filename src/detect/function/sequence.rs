@@ -117,7 +117,8 @@ impl Fold for Sequence {
             here.mark.event.leave(texts);
             return found;
         }
-        LAYOUT.begin(memory, here.time, within);
+        // What there was is released below.
+        LAYOUT.begin(memory, here.time, within, |_| ());
         write(memory, &after);
         for mark in after.iter().flat_map(|way| &way.marks) {
             mark.event.hold(texts);

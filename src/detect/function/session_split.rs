@@ -60,10 +60,8 @@ impl Fold for SessionSplit {
         let limit = |argument| arguments.integer(argument, row).unwrap_or(i64::MAX);
         let (within, forget) = (limit(7), limit(8));
         let here = Appearance::enter(arguments, row, texts)?;
-        if memory.is_over(here.time.into()) {
-            Self::release(memory, texts);
-        }
-        LAYOUT.begin(memory, here.time, forget);
+        let release = |old: &Memory| Self::release(old, texts);
+        LAYOUT.begin(memory, here.time, forget, release);
         settle(memory, texts, i64::from(here.time) - within);
         let elsewhere: Vec<Appearance> = appearances(memory)
             .filter(|other| other.session == here.session && other.system != here.system)

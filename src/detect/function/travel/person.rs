@@ -61,10 +61,8 @@ impl<'a> Person<'a> {
     /// The person, who is here from `time` on if there was no event before, or none for longer than
     /// `forget` seconds.
     pub fn at(memory: &'a mut Memory, texts: &'a mut Texts, time: u32, forget: i64) -> Self {
-        if memory.is_over(time.into()) {
-            release(memory, texts);
-        }
-        if let Some(head) = LAYOUT.begin(memory, time, forget) {
+        let release = |old: &Memory| release(old, texts);
+        if let Some(head) = LAYOUT.begin(memory, time, forget, release) {
             head[0] = time;
         }
         Self { memory, texts }
