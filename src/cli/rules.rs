@@ -10,6 +10,7 @@ use super::noise::noisy;
 use super::setup::{ConfigFile, Setup};
 use super::show::printable;
 use super::{End, Failure, trial};
+use crate::detect::Program;
 use crate::event::time::MICROS;
 use crate::rule::Rule;
 
@@ -177,11 +178,17 @@ fn check(
 
 fn explain(rules: &[Rule], out: &mut dyn Write) -> Result<End, Failure> {
     for rule in rules {
-        let key = rule.program.key.join(", ");
+        let Program {
+            sql,
+            key,
+            wait_micros,
+            ..
+        } = &rule.program;
+        let (key, wait) = (key.join(", "), wait_micros / MICROS);
         writeln!(
             out,
-            "-- {}: {}, key {key}\n{}",
-            rule.name, rule.kind, rule.program.sql
+            "-- {}: {}, key {key}; it looks {}s back and waits {wait}s\n{sql}",
+            rule.name, rule.kind, rule.horizon_secs
         )
         .map_err(Failure::io)?;
     }

@@ -1,5 +1,7 @@
 //! Good files after careless edits: each is read, or what is wrong is named with its place.
 
+use std::sync::LazyLock;
+
 use gridwatch::config::Config;
 use gridwatch::config::yaml::Problem;
 use gridwatch::detect::plan::Planner;
@@ -9,6 +11,19 @@ use gridwatch::rule::{self, embedded};
 use proptest::prelude::*;
 
 use super::config::{CONFIG, DEPARTMENTS, EXCEPTIONS, OFFICES};
+use super::repository;
+
+/// The embedded rules, and some of every kind.
+static RULES: LazyLock<Vec<String>> = LazyLock::new(|| {
+    let folder = std::fs::read_dir(repository("tests/it/kinds")).unwrap();
+    let mut files: Vec<_> = folder.map(|file| file.unwrap().path()).collect();
+    files.sort();
+    let embedded = embedded::RULES.iter().map(|(_, text)| (*text).to_owned());
+    let files = files
+        .iter()
+        .map(|file| std::fs::read_to_string(file).unwrap());
+    embedded.chain(files).collect()
+});
 
 /// What becomes of a good file when people are careless.
 #[derive(Clone, Debug)]
@@ -81,14 +96,14 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(150) })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(250) })]
 
     #[test]
-    fn careless_edits_of_rules_are_read_or_named(at in 0..embedded::RULES.len(), edits in edits()) {
+    fn careless_edits_of_rules_are_read_or_named(at in 0..RULES.len(), edits in edits()) {
         thread_local! {
             static PLANNER: Planner = Planner::new().unwrap();
         }
-        let text = edited(embedded::RULES[at].1, &edits);
+        let text = edited(&RULES[at], &edits);
         PLANNER.with(|planner| has_places(rule::load("f", &text, planner, &Exceptions::default())))?;
     }
 }
