@@ -150,9 +150,11 @@ impl Detect {
             written => written.map_err(Failure::io)?,
         }
         if !self.quiet {
+            let is_asked = |rule: &&Rule| self.only.is_empty() || self.only.contains(&rule.name);
+            let asked: Vec<Rule> = rules.iter().filter(is_asked).cloned().collect();
             summary(
                 &outcome,
-                &rules,
+                &asked,
                 watch.elapsed().as_secs_f64(),
                 has_networks,
             )
@@ -309,10 +311,12 @@ pub(super) fn summary(
             "the events did not fit into memory and were sorted on disk"
         )?;
     }
-    if !has_networks && rules.iter().any(|rule| rule.kind == "travel") {
+    let needs_networks = |rule: &Rule| ["travel", "session_split"].contains(&rule.kind);
+    if !has_networks && rules.iter().any(needs_networks) {
         writeln!(
             err,
-            "no places are known: give network data by --networks or --geo to see travel"
+            "no places are known: give network data by --networks or --geo to see travel and sessions \
+             that were split"
         )?;
     }
     let mut counts: BTreeMap<&str, u64> =

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs;
 
+use gridwatch::simulate::{self, Attacks, Plan};
 use serde_json::Value;
 
 use super::{Folder, anomalies, gridwatch};
@@ -134,4 +135,42 @@ fn thirty_days_are_judged_alike_live_and_on_history() {
     let (live, history) = (detect("live"), detect("history"));
     assert!(live.lines().count() > 20);
     assert_eq!(live, history);
+}
+
+#[test]
+fn stolen_sessions_are_found_while_their_owners_are_at_work() {
+    let plan = Plan {
+        attacks: Attacks {
+            stolen_sessions: 400.0,
+            ..Attacks::none()
+        },
+        ..Plan::new(300, 9, 3)
+    };
+    let (mut events, mut networks, mut labels) = (Vec::new(), Vec::new(), Vec::new());
+    simulate::write(&plan, &mut events, &mut networks, &mut labels, &mut |_| ()).unwrap();
+    let networks = String::from_utf8(networks).unwrap();
+    let folder = Folder::with(&[("networks.csv", &networks)]);
+    let networks = folder.path("networks.csv");
+    let ran = gridwatch(
+        &["detect", "--only", "session_split", "--networks", &networks],
+        &events,
+    );
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    let found = anomalies(&ran.out);
+    let found: HashSet<&str> = found.iter().filter_map(|a| a["key"].as_str()).collect();
+    let labels = String::from_utf8(labels).unwrap();
+    let labels: Vec<Value> = labels
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let stolen: HashSet<&str> = labels
+        .iter()
+        .filter_map(|label| label["session_id"].as_str())
+        .collect();
+    let hits = stolen.intersection(&found).count();
+    let false_alarms = found.difference(&stolen).count();
+    // Whoever is away for half an hour is not seen twice; 300 people for 9 days are 2,700 person-days.
+    let told = format!("{hits} of {} found, {false_alarms} besides", stolen.len());
+    assert!(stolen.len() >= 20 && hits * 2 >= stolen.len(), "{told}");
+    assert!(false_alarms <= 1, "{told}");
 }
