@@ -125,3 +125,17 @@ pub struct Because {
     pub observed: Value,
     pub limit: Value,
 }
+
+impl Because {
+    pub fn new(
+        condition: impl Into<String>,
+        observed: impl Into<Value>,
+        limit: impl Into<Value>,
+    ) -> Self {
+        Self {
+            condition: condition.into(),
+            observed: observed.into(),
+            limit: limit.into(),
+        }
+    }
+}

@@ -30,6 +30,26 @@ pub(super) fn condition(common: &Common, needed: &[&str]) -> String {
         .join(" AND ")
 }
 
+/// The events at which a keyed function finds something: `call` over those that the rule reads, those
+/// of one `partition` together.
+pub(super) fn found(common: Common, call: &str, partition: &str, needed: &[&str]) -> Matches {
+    let sql = format!(
+        "SELECT {columns} FROM (\n  SELECT *, {call} OVER ({partition}ORDER BY {ORDER}) AS finding\n  FROM \
+         {relation}\n  WHERE {condition}\n) WHERE finding IS NOT NULL",
+        columns = common.columns(&[column::FINDING]),
+        relation = common.relation,
+        condition = condition(&common, needed),
+    );
+    Matches {
+        sql,
+        key: common.key,
+        wait_secs: 0,
+        may_lack_key: false,
+        conditions: Vec::new(),
+        members: None,
+    }
+}
+
 /// A text as SQL.
 pub(super) fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))

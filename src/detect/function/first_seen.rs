@@ -1,6 +1,6 @@
 //! `first_seen(value, event_time, learn_secs, forget_secs, history)`: a value that the key never had.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::memory::{Layout, Memory};
 use super::{Argument, Arguments, Fold, Found, Texts, seconds};
@@ -120,16 +120,8 @@ fn found(
     evidence.insert("last_seen".to_owned(), last_seen.into());
     evidence.insert("history_secs".to_owned(), history.into());
     let because = vec![
-        Because {
-            condition: "value not seen before".to_owned(),
-            observed: value.into(),
-            limit: Value::Null,
-        },
-        Because {
-            condition: "history_secs >= learn_secs".to_owned(),
-            observed: json!(history),
-            limit: json!(learn),
-        },
+        Because::new("value not seen before", value, Value::Null),
+        Because::new("history_secs >= learn_secs", history, learn),
     ];
     Found {
         evidence,

@@ -211,16 +211,8 @@ impl Steps {
         });
         let steps: Vec<Value> = steps.collect();
         let because = vec![
-            Because {
-                condition: "steps in order".to_owned(),
-                observed: steps.len().into(),
-                limit: self.0.len().into(),
-            },
-            Because {
-                condition: "elapsed_secs <= limit".to_owned(),
-                observed: elapsed.into(),
-                limit: within.into(),
-            },
+            Because::new("steps in order", steps.len(), self.0.len()),
+            Because::new("elapsed_secs <= limit", elapsed, within),
         ];
         let mut evidence = Map::new();
         evidence.insert("elapsed_secs".to_owned(), elapsed.into());

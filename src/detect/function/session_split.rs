@@ -56,10 +56,9 @@ impl Fold for SessionSplit {
         arguments: &Arguments<'_>,
         row: usize,
     ) -> Option<Found> {
-        let session = arguments.text(0, row)?;
         let limit = |argument| arguments.integer(argument, row).unwrap_or(i64::MAX);
         let (within, forget) = (limit(7), limit(8));
-        let here = Appearance::enter(arguments, row, texts)?;
+        let here = Here::read(arguments, row)?;
         let release = |old: &Memory| Self::release(old, texts);
         LAYOUT.begin(memory, here.time, forget, release);
         settle(memory, texts, i64::from(here.time) - within);
@@ -74,8 +73,8 @@ impl Fold for SessionSplit {
         };
         let other = elsewhere
             .iter()
-            .rfind(|other| other.agent != here.agent && !is_habit(other));
-        let found = other.map(|other| found(session, other, &here, within, texts));
+            .rfind(|other| texts.get(other.agent) != here.agent && !is_habit(other));
+        let found = other.map(|other| here.found(other, within, texts));
         for other in &elsewhere {
             habit::learn(&LAYOUT, memory, HABITS, pair(other), here.time);
         }
@@ -90,13 +89,28 @@ impl Fold for SessionSplit {
     }
 }
 
+/// The session of the event at hand.
+struct Here<'a> {
+    /// Its id, and that as it is remembered.
+    session_id: &'a str,
+    session: [u32; 2],
+    /// The number of the autonomous system.
+    system: u32,
+    agent: &'a str,
+    /// What the event does not have is empty.
+    ip: &'a str,
+    network_kind: &'a str,
+    /// Seconds.
+    time: u32,
+    event_id: &'a str,
+}
+
 /// A session as it was seen.
 #[derive(Clone, Copy, Debug)]
 struct Appearance {
     session: [u32; 2],
-    /// The number of the autonomous system.
     system: u32,
-    /// Numbers of texts; what the event did not have is the empty one.
+    /// Numbers of texts.
     agent: u32,
     ip: u32,
     network_kind: u32,
@@ -105,25 +119,43 @@ struct Appearance {
     event: EventId,
 }
 
-impl Appearance {
-    /// What a row of the function's arguments states; its texts are held.
-    fn enter(arguments: &Arguments<'_>, row: usize, texts: &mut Texts) -> Option<Self> {
-        let session = packed::session(arguments.text(0, row)?);
-        let system = u32::try_from(arguments.integer(1, row)?).ok()?;
-        let agent = arguments.text(2, row)?;
-        let time = seconds(arguments.integer(5, row)?);
-        let event = arguments.text(6, row)?;
+impl<'a> Here<'a> {
+    /// What a row of the function's arguments states.
+    fn read(arguments: &Arguments<'a>, row: usize) -> Option<Self> {
+        let session_id = arguments.text(0, row)?;
         Some(Self {
-            session,
-            system,
-            agent: texts.enter(agent),
-            ip: texts.enter(arguments.text(3, row).unwrap_or_default()),
-            network_kind: texts.enter(arguments.text(4, row).unwrap_or_default()),
-            time,
-            event: EventId::enter(event, texts),
+            session_id,
+            session: packed::session(session_id),
+            system: u32::try_from(arguments.integer(1, row)?).ok()?,
+            agent: arguments.text(2, row)?,
+            ip: arguments.text(3, row).unwrap_or_default(),
+            network_kind: arguments.text(4, row).unwrap_or_default(),
+            time: seconds(arguments.integer(5, row)?),
+            event_id: arguments.text(6, row)?,
         })
     }
 
+    /// Whether the two differ in nothing but when they were, and the address.
+    fn is(&self, known: &Appearance, texts: &Texts) -> bool {
+        (self.session, self.system) == (known.session, known.system)
+            && self.agent == texts.get(known.agent)
+    }
+
+    /// As it is remembered; its texts are held.
+    fn enter(&self, texts: &mut Texts) -> Appearance {
+        Appearance {
+            session: self.session,
+            system: self.system,
+            agent: texts.enter(self.agent),
+            ip: texts.enter(self.ip),
+            network_kind: texts.enter(self.network_kind),
+            time: self.time,
+            event: EventId::enter(self.event_id, texts),
+        }
+    }
+}
+
+impl Appearance {
     fn read(record: &[u32]) -> Self {
         Self {
             session: [record[0], record[1]],
@@ -161,23 +193,22 @@ impl Appearance {
         }
         self.event.leave(texts);
     }
+}
 
-    /// Whether the two differ in nothing but when they were.
-    fn is_same(&self, other: &Self) -> bool {
-        (self.session, self.system, self.agent) == (other.session, other.system, other.agent)
-    }
-
-    fn describe(&self, texts: &Texts) -> Value {
-        let text = |number| Some(texts.get(number)).filter(|text| !text.is_empty());
-        json!({
-            "event_id": self.event.text(texts),
-            "event_time": rfc3339(i64::from(self.time) * MICROS),
-            "ip": text(self.ip),
-            "asn": self.system,
-            "network_kind": text(self.network_kind),
-            "agent": text(self.agent),
-        })
-    }
+/// An appearance for people.
+fn describe(
+    [ip, network_kind, agent]: [&str; 3],
+    (system, time, event_id): (u32, u32, &str),
+) -> Value {
+    let text = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
+    json!({
+        "event_id": event_id,
+        "event_time": rfc3339(i64::from(time) * MICROS),
+        "ip": text(ip),
+        "asn": system,
+        "network_kind": text(network_kind),
+        "agent": agent,
+    })
 }
 
 /// The latest last.
@@ -200,53 +231,60 @@ fn forget(memory: &mut Memory, texts: &mut Texts, at: usize) {
     LAYOUT.remove(memory, APPEARANCES, at);
 }
 
-/// From now on the appearance is the last of its session, system and agent.
-fn remember(memory: &mut Memory, texts: &mut Texts, here: &Appearance) {
-    let known = appearances(memory).position(|known| known.is_same(here));
-    if let Some(at) = known {
-        let record = LAYOUT.record(memory, APPEARANCES, at);
-        Appearance::read(record).leave(texts);
-        record.copy_from_slice(&here.record());
-        return LAYOUT.move_to_end(memory, APPEARANCES, at);
+/// From now on this is the last appearance of its session, system and agent. Most events differ from the
+/// one before in no text: these stay as they are.
+fn remember(memory: &mut Memory, texts: &mut Texts, here: &Here<'_>) {
+    let known = appearances(memory).position(|known| here.is(&known, texts));
+    let Some(at) = known else {
+        if appearances(memory).count() >= MOST {
+            forget(memory, texts, 0);
+        }
+        return LAYOUT.push(memory, APPEARANCES, &here.enter(texts).record());
+    };
+    let record = LAYOUT.record(memory, APPEARANCES, at);
+    let mut known = Appearance::read(record);
+    let changing = [
+        (&mut known.ip, here.ip),
+        (&mut known.network_kind, here.network_kind),
+    ];
+    for (number, text) in changing {
+        if texts.get(*number) != text {
+            texts.leave(*number);
+            *number = texts.enter(text);
+        }
     }
-    if appearances(memory).count() >= MOST {
-        forget(memory, texts, 0);
-    }
-    LAYOUT.push(memory, APPEARANCES, &here.record());
+    known.event.leave(texts);
+    known.event = EventId::enter(here.event_id, texts);
+    known.time = here.time;
+    record.copy_from_slice(&known.record());
+    LAYOUT.move_to_end(memory, APPEARANCES, at);
 }
 
-fn found(
-    session: &str,
-    other: &Appearance,
-    here: &Appearance,
-    within: i64,
-    texts: &Texts,
-) -> Found {
-    let elapsed = here.time.abs_diff(other.time);
-    let mut evidence = Map::new();
-    evidence.insert("session_id".to_owned(), session.into());
-    evidence.insert("elapsed_secs".to_owned(), elapsed.into());
-    evidence.insert("from".to_owned(), other.describe(texts));
-    evidence.insert("to".to_owned(), here.describe(texts));
-    let asked = |condition: &str, observed: Value, limit: Value| Because {
-        condition: condition.to_owned(),
-        observed,
-        limit,
-    };
-    let agents = [other, here].map(|appearance| texts.get(appearance.agent));
-    let because = vec![
-        asked("elapsed_secs <= limit", elapsed.into(), within.into()),
-        asked(
-            "one session at two systems",
-            json!([other.system, here.system]),
-            Value::Null,
-        ),
-        asked("one session with two agents", json!(agents), Value::Null),
-    ];
-    Found {
-        evidence,
-        because,
-        events: vec![other.event.text(texts).into_owned()],
-        ..Found::default()
+impl Here<'_> {
+    fn found(&self, other: &Appearance, within: i64, texts: &Texts) -> Found {
+        let elapsed = self.time.abs_diff(other.time);
+        let [agent, ip, kind] = [other.agent, other.ip, other.network_kind].map(|n| texts.get(n));
+        let event_id = other.event.text(texts);
+        let mut evidence = Map::new();
+        let mut add = |name: &str, value: Value| evidence.insert(name.to_owned(), value);
+        add("session_id", self.session_id.into());
+        add("elapsed_secs", elapsed.into());
+        let from = (other.system, other.time, &*event_id);
+        add("from", describe([ip, kind, agent], from));
+        let to = (self.system, self.time, self.event_id);
+        add("to", describe([self.ip, self.network_kind, self.agent], to));
+        let systems = json!([other.system, self.system]);
+        let agents = json!([agent, self.agent]);
+        let because = vec![
+            Because::new("elapsed_secs <= limit", elapsed, within),
+            Because::new("one session at two systems", systems, Value::Null),
+            Because::new("one session with two agents", agents, Value::Null),
+        ];
+        Found {
+            evidence,
+            because,
+            events: vec![event_id.into_owned()],
+            ..Found::default()
+        }
     }
 }

@@ -227,36 +227,29 @@ impl<'a> Journey<'a> {
         add("to", here.describe());
         add("is_new_session", (session == Session::New).into());
         add("person_since", rfc3339(i64::from(since) * MICROS).into());
-        let asked = |condition: &str, observed: Value, limit: Value| Because {
-            condition: condition.to_owned(),
-            observed,
-            limit,
-        };
         let mut because = vec![
-            asked(
+            Because::new(
                 "speed_kmh > limit",
                 rounded(self.speed_kmh),
                 rounded(limits.speed_kmh),
             ),
-            asked(
+            Because::new(
                 "certain_km >= limit",
                 rounded(self.certain_km),
                 rounded(limits.distance_km),
             ),
-            asked("place not seen before", here.name().into(), Value::Null),
+            Because::new("place not seen before", here.name(), Value::Null),
         ];
         let asn: Value = here.site.place.system().into();
         because.push(match session {
             Session::New => {
-                let limit = json!(limits.new_session_secs);
-                asked(
-                    "session began here, at most limit seconds ago",
-                    true.into(),
-                    limit,
-                )
+                let condition = "session began here, at most limit seconds ago";
+                Because::new(condition, true, limits.new_session_secs)
             }
-            Session::Running => asked("running session moved to a new system", asn, Value::Null),
-            Session::Unknown => asked("no session; a new system", asn, Value::Null),
+            Session::Running => {
+                Because::new("running session moved to a new system", asn, Value::Null)
+            }
+            Session::Unknown => Because::new("no session; a new system", asn, Value::Null),
         });
         Found {
             level: Some(level.to_string()),

@@ -79,23 +79,9 @@ impl Kind for NewValue {
         let (value, _) = draft.expression(value?, &common.relation)?;
         let (partition, needed) = remembered?;
         let needed: Vec<&str> = needed.iter().map(String::as_str).collect();
-        let sql = format!(
-            "SELECT {columns} FROM (\n  SELECT *, first_seen(arrow_cast({value}, 'Utf8View'), \
-             event_time, {learn_secs}, {forget_secs}, {history}) OVER (\n    {partition}ORDER BY \
-             {order}\n  ) AS finding\n  FROM {relation}\n  WHERE {condition}\n) WHERE finding IS NOT \
-             NULL",
-            columns = common.columns(&["finding"]),
-            order = sql::ORDER,
-            relation = common.relation,
-            condition = sql::condition(&common, &needed),
+        let call = format!(
+            "first_seen(arrow_cast({value}, 'Utf8View'), event_time, {learn_secs}, {forget_secs}, {history})"
         );
-        Some(Matches {
-            sql,
-            key: common.key,
-            wait_secs: 0,
-            may_lack_key: false,
-            conditions: Vec::new(),
-            members: None,
-        })
+        Some(sql::found(common, &call, &partition, &needed))
     }
 }

@@ -48,24 +48,11 @@ impl Kind for SessionSplit {
             .chain(trusted)
             .collect();
         let needed: Vec<&str> = needed.iter().map(String::as_str).collect();
-        let sql = format!(
-            "SELECT {columns} FROM (\n  SELECT *, session_split(\n    session_id, asn, \
-             arrow_cast(concat(agent_family, ' on ', coalesce(agent_os, 'unknown')), \
-             'Utf8View'),\n    ip, network_kind, event_time, event_id, {within_secs}, \
-             {forget_secs}\n  ) OVER (PARTITION BY actor_id ORDER BY {order}) AS finding\n  FROM \
-             {relation}\n  WHERE {condition}\n) WHERE finding IS NOT NULL",
-            columns = common.columns(&["finding"]),
-            order = sql::ORDER,
-            relation = common.relation,
-            condition = sql::condition(&common, &needed),
+        let call = format!(
+            "session_split(\n    session_id, asn, arrow_cast(concat(agent_family, ' on ', \
+             coalesce(agent_os, 'unknown')), 'Utf8View'),\n    ip, network_kind, event_time, event_id, \
+             {within_secs}, {forget_secs}\n  )"
         );
-        Some(Matches {
-            sql,
-            key: common.key,
-            wait_secs: 0,
-            may_lack_key: false,
-            conditions: Vec::new(),
-            members: None,
-        })
+        Some(sql::found(common, &call, "PARTITION BY actor_id ", &needed))
     }
 }

@@ -56,29 +56,15 @@ impl Kind for Travel {
             "latitude IS NOT NULL",
             "longitude IS NOT NULL",
         ];
-        let condition = sql::condition(&common, &needed);
         common.level = "json_get_str(finding, 'level')".to_owned();
-        let sql = format!(
-            "SELECT {columns} FROM (\n  SELECT *, travel(\n    latitude, longitude, accuracy_km, ip, \
-             asn, network_kind, country, city,\n    coalesce(session_id, CASE WHEN action = \
-             'user_login' THEN event_id END), event_time, event_id,\n    {speed_kmh:?}, \
-             {distance_km:?}, {within_secs}, {session_secs}, {learn_secs}, \
-             {forget_secs},\n    {trusted}\n  ) OVER (PARTITION BY \
-             {keys} ORDER BY {order}) AS finding\n  FROM {relation}\n  WHERE {condition}\n) WHERE \
-             finding IS NOT NULL",
-            columns = common.columns(&["finding"]),
-            keys = common.keys(),
-            order = sql::ORDER,
-            relation = common.relation,
+        let call = format!(
+            "travel(\n    latitude, longitude, accuracy_km, ip, asn, network_kind, country, city,\n    \
+             coalesce(session_id, CASE WHEN action = 'user_login' THEN event_id END), event_time, \
+             event_id,\n    {speed_kmh:?}, {distance_km:?}, {within_secs}, {session_secs}, {learn_secs}, \
+             {forget_secs},\n    {trusted}\n  )"
         );
-        Some(Matches {
-            sql,
-            key: common.key,
-            wait_secs: 0,
-            may_lack_key: false,
-            conditions: Vec::new(),
-            members: None,
-        })
+        let partition = format!("PARTITION BY {} ", common.keys());
+        Some(sql::found(common, &call, &partition, &needed))
     }
 }
 
