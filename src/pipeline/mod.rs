@@ -76,8 +76,10 @@ impl Job<'_> {
         self.rules_that(|reads| reads == Table::Anomalies && self.input == Table::Events)
     }
 
-    fn has_rules_over_anomalies(&self) -> bool {
-        !self.rules_over_anomalies().is_empty()
+    /// Whether rules read what these rules find.
+    fn has_rules_over(&self, rules: &[usize]) -> bool {
+        let above = self.rules_over_anomalies();
+        !above.is_empty() && above != rules
     }
 
     fn rules_that(&self, read: impl Fn(Table) -> bool) -> Vec<usize> {

@@ -45,6 +45,7 @@ impl Records {
         found.sort_by(|(one, _), (other, _)| one.cmp(other));
         let mut found = found.into_iter().peekable();
         let mut batches = Vec::new();
+        let is_read = job.has_rules_over(rules);
         while found.peek().is_some() {
             let some: Vec<(Order, Finding)> = found.by_ref().take(AT_ONCE).collect();
             let names: Vec<_> = some
@@ -62,12 +63,12 @@ impl Records {
                 let rule = &job.rules[order.3];
                 let anomaly = rule.record(finding, trigger.unwrap_or_default());
                 let times = (order.0, order.1);
-                seen.extend(row.and_then(|row| {
-                    Seen::new(&anomaly, row as u32, times, rule.program.wait_micros)
-                }));
+                let wait = rule.program.wait_micros;
+                let row = row.filter(|_| is_read);
+                seen.extend(row.and_then(|row| Seen::new(&anomaly, row as u32, times, wait)));
                 self.0.push((order, anomaly));
             }
-            if job.has_rules_over_anomalies() && !seen.is_empty() {
+            if !seen.is_empty() {
                 let rows = stratum::rows(&events, seen);
                 batches.push(rows.map_err(|error| detect::Error::Failed(error.to_string()))?);
             }
