@@ -35,6 +35,16 @@ pub struct Planner {
     runtime: tokio::runtime::Runtime,
 }
 
+/// What a program reads.
+#[derive(Clone, Copy, Debug)]
+pub struct Reads {
+    /// Those of `events`.
+    pub columns: ColumnSet,
+    /// How far back its windows look, one after the other, in microseconds; `None` if one of them looks
+    /// back without end.
+    pub reach: Option<i64>,
+}
+
 impl Planner {
     /// For rules that ask no lists.
     ///
@@ -58,11 +68,11 @@ impl Planner {
         })
     }
 
-    /// Checks the program; returns the columns of `events` that it reads.
+    /// Checks the program; says what it reads.
     ///
     /// # Errors
     /// [`Error::Refused`] with what is wrong and what to write instead.
-    pub fn check(&self, program: &Program) -> Result<ColumnSet, Error> {
+    pub fn check(&self, program: &Program) -> Result<Reads, Error> {
         let plan = self.plan(&program.sql)?;
         for name in column::REQUIRED
             .into_iter()
@@ -77,25 +87,27 @@ impl Planner {
         for field in plan.schema().fields() {
             check_type(field.name(), field.data_type())?;
         }
-        let read = self.check_live(program)?;
+        let graph = self.check_live(program)?;
         for batch in self.try_out(plan.clone())? {
             finding::read(program, &batch)?;
         }
-        let mut columns = self.columns_read(&plan)?.union(read);
+        let mut columns = self.columns_read(&plan)?.union(graph.columns());
         if let Some(members) = &program.members {
             columns = columns.union(self.columns_read(&self.plan(&members.sql)?)?);
         }
-        Ok(columns)
+        Ok(Reads {
+            columns,
+            reach: graph.reach(),
+        })
     }
 
-    /// Whether the program runs event by event, and waits as long as it says; gives the columns that
-    /// it then reads.
-    fn check_live(&self, program: &Program) -> Result<ColumnSet, Error> {
+    /// The program as it runs event by event, if it does, and waits as long as it says.
+    fn check_live(&self, program: &Program) -> Result<Graph, Error> {
         let graph = Graph::new(self, &[program]).map_err(|(_, error)| error)?;
         let ahead = graph.outputs.iter().map(|output| output.wait).max();
         let ahead = ahead.unwrap_or(0);
         if ahead == program.wait_micros {
-            return Ok(graph.columns());
+            return Ok(graph);
         }
         let seconds = |micros: i64| micros as f64 / MICROS as f64;
         Err(refused(format!(
@@ -111,12 +123,6 @@ impl Planner {
     pub fn doubts(&self, program: &Program) -> Vec<String> {
         let graph = Graph::new(self, &[program]);
         graph.map_or_else(|_| Vec::new(), |graph| graph.doubts())
-    }
-
-    /// How far back the program's windows look, one after the other, in microseconds; `None` if one of
-    /// them looks back without end, or the program does not compile.
-    pub fn reach(&self, program: &Program) -> Option<i64> {
-        Graph::new(self, &[program]).ok()?.reach()
     }
 
     /// The names of the columns that a query returns.

@@ -135,16 +135,7 @@ impl Draft<'_> {
         text: &str,
     ) -> Option<Rule> {
         let title = self.needed("title", document.title.as_ref());
-        if document.id.is_none() {
-            self.missing(
-                Location::UNKNOWN,
-                "the rule needs `id`, a UUID: make one with uuidgen",
-            );
-        }
-        let id = document
-            .id
-            .as_ref()
-            .and_then(|id| self.needed("id", Some(id)));
+        let id = document.id.as_ref().map(|id| &id.value);
         let name = self.needed("name", document.name.as_ref());
         self.check_id(document.id.as_ref());
         self.check_name(document.name.as_ref());
@@ -162,27 +153,29 @@ impl Draft<'_> {
             .detect
             .as_ref()
             .and_then(|detect| detect.value.expand(self))?;
-        let mut program = Program {
+        let program = Program {
             reads: Table::of(&matches.sql).first().copied().unwrap_or_default(),
             sql: sql::suppressed(&matches, suppress_secs, !self.exceptions.is_empty()),
-            key: matches.key.clone(),
+            key: matches.key,
             wait_micros: matches.wait_secs * MICROS,
-            conditions: matches.conditions.clone(),
-            members: matches.members.clone(),
+            conditions: matches.conditions,
+            members: matches.members,
         };
-        let columns = match self.planner.check(&program) {
-            Ok(columns) => columns,
+        let reads = match self.planner.check(&program) {
+            Ok(reads) => reads,
             Err(error) => {
                 self.problem(self.place, format!("the rule's SQL is refused: {error}"));
                 return None;
             }
         };
-        let horizon_secs = self.horizon(document.horizon.as_ref(), &program);
+        let horizon_secs = self.horizon(document.horizon.as_ref(), reads.reach);
         let named = self.named(text, &program);
         // Suppression is ours: what the rule itself says is looked at.
-        let suppressed = std::mem::replace(&mut program.sql, matches.sql);
-        let warnings = self.warnings(document, &program);
-        program.sql = suppressed;
+        let own = Program {
+            sql: matches.sql,
+            ..program.clone()
+        };
+        let warnings = self.warnings(document, &own);
         Some(Rule {
             warnings,
             named,
@@ -203,7 +196,7 @@ impl Draft<'_> {
             kind,
             version: version(text),
             program,
-            columns,
+            columns: reads.columns,
             tests: document
                 .tests
                 .iter()
@@ -214,8 +207,7 @@ impl Draft<'_> {
     }
 
     /// How far back the rule looks in seconds: as far as its windows do, or as it says itself.
-    fn horizon(&mut self, horizon: Option<&Spanned<String>>, program: &Program) -> i64 {
-        let reach = self.planner.reach(program);
+    fn horizon(&mut self, horizon: Option<&Spanned<String>>, reach: Option<i64>) -> i64 {
         let reach = reach.map(|micros| (micros + MICROS - 1) / MICROS);
         let secs = self.duration(horizon, HORIZON, 1);
         match (horizon, reach) {
@@ -299,7 +291,10 @@ impl Draft<'_> {
     }
 
     fn check_id(&mut self, id: Option<&Spanned<String>>) {
-        let Some(id) = id else { return };
+        let Some(id) = id else {
+            let message = "the rule needs `id`, a UUID: make one with uuidgen";
+            return self.missing(Location::UNKNOWN, message);
+        };
         let groups: Vec<&str> = id.value.split('-').collect();
         let is_uuid = groups.iter().map(|group| group.len()).eq([8, 4, 4, 4, 12])
             && groups

@@ -148,7 +148,7 @@ fn compare(streams: &[Stream], programs: &[Program]) -> Result<(), TestCaseError
             let read = PLANNER.lock().unwrap().check(program);
             let read =
                 read.map_err(|error| TestCaseError::fail(format!("{error}\n{}", program.sql)))?;
-            Ok::<_, TestCaseError>(columns.union(read))
+            Ok::<_, TestCaseError>(columns.union(read.columns))
         })?;
     let new = || Live::new(&PLANNER.lock().unwrap(), &programs).unwrap();
     let mut engines = [new(), new()];
