@@ -125,20 +125,7 @@ impl KeyColumn {
     /// # Errors
     /// On a defect.
     pub fn by_shard(self) -> Result<(ByShard, Self), ArrowError> {
-        let mut starts = [0_u32; SHARDS + 1];
-        for hash in &self.hashes {
-            starts[shard_of(*hash) + 1] += 1;
-        }
-        for shard in 0..SHARDS {
-            starts[shard + 1] += starts[shard];
-        }
-        let mut next = starts;
-        let mut rows = vec![0; self.hashes.len()];
-        for (row, hash) in (0..).zip(&self.hashes) {
-            let at = &mut next[shard_of(*hash)];
-            rows[*at as usize] = row;
-            *at += 1;
-        }
+        let (rows, starts) = parted(self.hashes.iter().map(|hash| shard_of(*hash)), SHARDS);
         let hashes = rows.iter().map(|row: &u32| self.hashes[*row as usize]);
         let hashes = hashes.collect();
         let rows = UInt32Array::from(rows);
@@ -158,7 +145,29 @@ impl KeyColumn {
 #[derive(Debug)]
 pub(super) struct ByShard {
     rows: UInt32Array,
-    starts: [u32; SHARDS + 1],
+    starts: Vec<u32>,
+}
+
+/// Rows in the order of their parts, each part's in their own order, and where each of so many parts
+/// begins, and one more. `parts` gives the part of each row.
+pub(super) fn parted(
+    parts: impl ExactSizeIterator<Item = usize> + Clone,
+    count: usize,
+) -> (Vec<u32>, Vec<u32>) {
+    let mut starts = vec![0_u32; count + 1];
+    for part in parts.clone() {
+        starts[part + 1] += 1;
+    }
+    for part in 0..count {
+        starts[part + 1] += starts[part];
+    }
+    let (mut next, mut rows) = (starts.clone(), vec![0; parts.len()]);
+    for (row, part) in (0..).zip(parts) {
+        let at = &mut next[part];
+        rows[*at as usize] = row;
+        *at += 1;
+    }
+    (rows, starts)
 }
 
 impl ByShard {

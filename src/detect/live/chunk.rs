@@ -16,7 +16,7 @@ use super::route::Routes;
 use crate::detect::graph::{
     Call, EVENTS, ExpressionId, Field, Filter, Function, Graph, GroupId, Source, TableId,
 };
-use crate::detect::shard::{ByShard, Encoding};
+use crate::detect::shard::{ByShard, Encoding, parted};
 use crate::detect::window::{Input, Prepared, Values};
 use crate::event::schema::Column;
 
@@ -54,19 +54,7 @@ struct ByAction {
 
 impl ByAction {
     fn new(codes: &[i32], count: usize) -> Self {
-        let mut starts = vec![0_u32; count + 1];
-        for code in codes {
-            starts[*code as usize + 1] += 1;
-        }
-        for code in 0..count {
-            starts[code + 1] += starts[code];
-        }
-        let (mut next, mut rows) = (starts.clone(), vec![0; codes.len()]);
-        for (row, code) in (0..).zip(codes) {
-            let at = &mut next[*code as usize];
-            rows[*at as usize] = row;
-            *at += 1;
-        }
+        let (rows, starts) = parted(codes.iter().map(|code| *code as usize), count);
         Self { rows, starts }
     }
 
