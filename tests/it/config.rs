@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Folder, anomalies, gridwatch};
+use super::{Folder, Ran, anomalies, gridwatch};
 
 const RULE: &str = "title: Sign-in from elsewhere
 id: 0a1b2c3d-1111-4222-8333-444455556666
@@ -311,6 +311,14 @@ fn what_is_wrong_is_named_where_it_stands() {
     assert!(missed.is_empty(), "{}", missed.join("\n"));
 }
 
+/// Runs a verb of `rules` on this rule, with the configuration but for these files and exceptions.
+fn rules(verb: &str, rule: &str, changed: &[(&str, &str)]) -> Ran {
+    let own = [("rules/elsewhere.yml", rule), ("exceptions.yaml", "[]")];
+    let folder = folder(&[&own, changed].concat());
+    let (config, rules) = (folder.path("gridwatch.yaml"), folder.path("rules"));
+    gridwatch(&["rules", verb, &rules, "--config", &config], b"")
+}
+
 #[test]
 fn a_value_is_new_to_a_person_a_group_or_the_organisation() {
     const NEW: &str = "title: New program
@@ -355,13 +363,7 @@ tests:
         ),
     ] {
         let rule = NEW.replace("SETTINGS", settings).replace("FOUND", found);
-        let folder = folder(&[
-            ("rules/elsewhere.yml", &rule),
-            ("departments.csv", STAFF),
-            ("exceptions.yaml", "[]"),
-        ]);
-        let (config, rules) = (folder.path("gridwatch.yaml"), folder.path("rules"));
-        let ran = gridwatch(&["rules", "test", &rules, "--config", &config], b"");
+        let ran = rules("test", &rule, &[("departments.csv", STAFF)]);
         assert_eq!(ran.code, Some(0), "{settings}: {}{}", ran.out, ran.err);
     }
     for (settings, wanted) in [
@@ -374,9 +376,7 @@ tests:
         ("per: group\n  groups: teams", "there is no list `teams`"),
     ] {
         let rule = NEW.replace("SETTINGS", settings).replace("FOUND", "[]");
-        let folder = folder(&[("rules/elsewhere.yml", &rule), ("exceptions.yaml", "[]")]);
-        let (config, rules) = (folder.path("gridwatch.yaml"), folder.path("rules"));
-        let ran = gridwatch(&["rules", "check", "--config", &config, &rules], b"");
+        let ran = rules("check", &rule, &[]);
         assert_eq!(ran.code, Some(1), "{settings}: {}{}", ran.out, ran.err);
         assert!(ran.out.contains(wanted), "{settings}: {}", ran.out);
     }
@@ -419,13 +419,10 @@ tests:
 ";
     const PARTNERS: &str = "type: asn\nowner: ann\nreason: partner\nentries: [AS64510]\n";
     let lists = CONFIG.replace("lists:\n", "lists:\n  partners: {file: partners.yaml}\n");
-    let folder = folder(&[
-        ("rules/elsewhere.yml", TRAVEL),
-        ("gridwatch.yaml", &lists),
-        ("partners.yaml", PARTNERS),
-        ("exceptions.yaml", "[]"),
-    ]);
-    let (config, rules) = (folder.path("gridwatch.yaml"), folder.path("rules"));
-    let ran = gridwatch(&["rules", "test", &rules, "--config", &config], b"");
+    let ran = rules(
+        "test",
+        TRAVEL,
+        &[("gridwatch.yaml", &lists), ("partners.yaml", PARTNERS)],
+    );
     assert_eq!(ran.code, Some(0), "{}{}", ran.out, ran.err);
 }

@@ -1,7 +1,6 @@
 //! The order of rows, the split into batches and files, the number of threads and the memory do not
 //! change the anomalies, to the byte.
 
-use std::io::Cursor;
 use std::sync::{Arc, LazyLock};
 
 use gridwatch::detect::Table;
@@ -11,11 +10,13 @@ use gridwatch::enrich::Enricher;
 use gridwatch::enrich::network::Networks;
 use gridwatch::event::schema::ColumnSet;
 use gridwatch::list::Lists;
-use gridwatch::pipeline::{self, Again, Execution, Input, Job};
+use gridwatch::pipeline::{self, Execution, Job};
 use gridwatch::rule::exception::Exceptions;
 use gridwatch::rule::{self, Rule, embedded};
 use gridwatch::simulate::{self, Attacks, Plan};
 use proptest::prelude::*;
+
+use super::input;
 
 /// The embedded rules, with limits that a small organisation reaches.
 static RULES: LazyLock<Vec<Rule>> = LazyLock::new(|| {
@@ -86,18 +87,7 @@ fn records(files: &[Vec<String>], resources: Resources, way: Way) -> String {
         extra: ColumnSet::default(),
         quiet_micros: 0,
     };
-    let input = |lines: &Vec<String>| {
-        let bytes = lines.join("\n").into_bytes();
-        let again: Again = {
-            let bytes = bytes.clone();
-            Box::new(move || Ok(Box::new(Cursor::new(bytes.clone()))))
-        };
-        Input {
-            name: "test".to_owned(),
-            reader: Box::new(Cursor::new(bytes)),
-            again: (way == Way::Streaming).then_some(again),
-        }
-    };
+    let input = |lines: &Vec<String>| input(lines, way == Way::Streaming);
     let outcome =
         pipeline::detect(files.iter().map(input).collect(), &job, &mut |_| Ok(())).unwrap();
     assert_eq!(outcome.rejects, 0);

@@ -1,7 +1,6 @@
 //! Rules of every kind with the tests that they carry, and the promise of one answer for whole runs:
 //! lists, exceptions, states and rules over anomalies included.
 
-use std::io::Cursor;
 use std::sync::{Arc, LazyLock};
 
 use gridwatch::detect::Table;
@@ -11,13 +10,13 @@ use gridwatch::enrich::Enricher;
 use gridwatch::enrich::network::Networks;
 use gridwatch::event::schema::ColumnSet;
 use gridwatch::list::{self, Lists};
-use gridwatch::pipeline::{self, Again, Execution, Input, Job, Outcome};
+use gridwatch::pipeline::{self, Execution, Job, Outcome};
 use gridwatch::rule::exception::Exceptions;
 use gridwatch::rule::{self, Rule, State};
 use proptest::prelude::*;
 use serde_json::json;
 
-use super::{Folder, gridwatch, repository};
+use super::{Folder, gridwatch, input, repository};
 
 #[test]
 fn rules_of_every_kind_are_right_and_pass_their_tests() {
@@ -168,16 +167,7 @@ fn run(lines: &[String], execution: Execution, can_repeat: bool, threads: usize)
         extra: ColumnSet::default(),
         quiet_micros: 0,
     };
-    let bytes = lines.join("\n").into_bytes();
-    let again: Again = {
-        let bytes = bytes.clone();
-        Box::new(move || Ok(Box::new(Cursor::new(bytes.clone()))))
-    };
-    let input = Input {
-        name: "test".to_owned(),
-        reader: Box::new(Cursor::new(bytes)),
-        again: can_repeat.then_some(again),
-    };
+    let input = input(lines, can_repeat);
     let outcome = pipeline::detect(vec![input], &job, &mut |_| Ok(())).unwrap();
     assert_eq!((outcome.rejects, &outcome.failures), (0, &Vec::new()));
     outcome

@@ -14,9 +14,11 @@ mod rules;
 mod simulated;
 mod tidy;
 
-use std::io::Write;
+use std::io::{Cursor, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+
+use gridwatch::pipeline::{Again, Input};
 
 /// What a run of the command came to.
 struct Ran {
@@ -48,6 +50,20 @@ fn gridwatch(arguments: &[&str], input: &[u8]) -> Ran {
         code: status.code(),
         out: String::from_utf8(stdout).unwrap(),
         err: String::from_utf8(stderr).unwrap(),
+    }
+}
+
+/// These lines as an input, which can be read once only or again.
+fn input(lines: &[String], can_repeat: bool) -> Input {
+    let bytes = lines.join("\n").into_bytes();
+    let again: Again = {
+        let bytes = bytes.clone();
+        Box::new(move || Ok(Box::new(Cursor::new(bytes.clone()))))
+    };
+    Input {
+        name: "test".to_owned(),
+        reader: Box::new(Cursor::new(bytes)),
+        again: can_repeat.then_some(again),
     }
 }
 
