@@ -38,7 +38,8 @@ enum Verb {
     ///
     /// What runs and is most likely not meant counts too: actions and fields that Slack does not have,
     /// windows that test events against themselves or decide nothing, rules that can never fire, rules
-    /// that fire all day in a simulated organisation, rules without tests. `detect` warns of it.
+    /// that fire all day in a simulated organisation, rules without tests. `detect` warns of these
+    /// too, but does not try how often rules fire.
     Check {
         /// Rule files or folders; without any, the embedded rules
         #[arg(value_name = "PATH")]
