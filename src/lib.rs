@@ -9,6 +9,8 @@
 //! The modules stand in the order of the way of the data; [`pipeline`] is the only one that sees
 //! both ends.
 
+/// What becomes of an event when it comes.
+pub mod admit;
 /// The record of what was found.
 pub mod anomaly;
 /// One file a verb.
@@ -28,7 +30,15 @@ pub mod list;
 pub mod pipeline;
 /// From a rule file to a query, and from a finding to a record.
 pub mod rule;
+/// The HTTP server.
+pub mod serve;
 /// A simulated organisation, its attacks, and what really happened.
 pub mod simulate;
+/// Where anomalies go.
+pub mod sink;
 /// Where bytes come from.
 pub mod source;
+/// The log on disk, and what became of it.
+pub mod store;
+/// Metrics and logging.
+pub mod telemetry;

@@ -221,9 +221,10 @@ fn total(files: &[String]) -> Option<u64> {
 
 pub(super) fn failure(error: pipeline::Error) -> Failure {
     match error {
-        pipeline::Error::Read { .. } | pipeline::Error::Reject(_) | pipeline::Error::Spill(_) => {
-            Failure::io(error)
-        }
+        pipeline::Error::Read { .. }
+        | pipeline::Error::Reject(_)
+        | pipeline::Error::Spill(_)
+        | pipeline::Error::Store(_) => Failure::io(error),
         pipeline::Error::Detect(_) | pipeline::Error::Disorder(_) => Failure::internal(error),
     }
 }

@@ -1,5 +1,6 @@
 //! The command line: one file a verb. Results go to standard output, all else to standard error.
 
+mod config;
 mod demo;
 mod detect;
 mod format;
@@ -8,8 +9,10 @@ mod load;
 mod noise;
 mod progress;
 mod rules;
+mod run;
 mod setup;
 mod show;
+mod token;
 mod trial;
 
 use std::io::{self, Write};
@@ -29,8 +32,11 @@ struct Cli {
 enum Verb {
     Demo(demo::Demo),
     Detect(detect::Detect),
+    Run(run::Run),
+    Token(token::Token),
     Rules(rules::Rules),
     Generate(generate::Generate),
+    Config(config::Configure),
 }
 
 /// How a verb ended, if not with an error.
@@ -100,8 +106,11 @@ pub fn main() -> ExitCode {
     let ended = match &cli.verb {
         Verb::Demo(demo) => demo.run(),
         Verb::Detect(detect) => detect.run(),
+        Verb::Run(run) => run.run(),
+        Verb::Token(token) => token.run(),
         Verb::Rules(rules) => rules.run(),
         Verb::Generate(generate) => generate.run(),
+        Verb::Config(configure) => configure.run(),
     };
     match ended {
         Ok(End::Good) => ExitCode::SUCCESS,

@@ -21,7 +21,7 @@ use crate::rule::{Rule, State};
 /// Where the configuration is.
 #[derive(Debug, Default, Args)]
 pub(super) struct ConfigFile {
-    /// The configuration: rules, lists, exceptions and network data
+    /// The configuration: rules, lists, exceptions, network data and the service
     #[arg(long, value_name = "FILE", global = true)]
     config: Option<PathBuf>,
 }
@@ -126,8 +126,22 @@ impl Setup {
         Ok(Lists::new(lists))
     }
 
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Where a path in the configuration leads, from the working folder.
+    pub fn resolve(&self, path: &Path) -> PathBuf {
+        self.folder.join(path)
+    }
+
+    /// The data folder.
+    pub fn store_path(&self) -> PathBuf {
+        self.resolve(&self.config.store.path)
+    }
+
     fn path(&self, path: &Spanned<PathBuf>) -> PathBuf {
-        self.folder.join(&path.value)
+        self.resolve(&path.value)
     }
 
     fn problem<T>(&self, at: Option<&Spanned<T>>, message: String) -> Problem {

@@ -3,19 +3,33 @@
 //! Here stands what may be written, and that it is written rightly. Files that it names are read by
 //! whoever wires things together; their paths are taken from the folder of the configuration file.
 
+mod block;
+pub mod secret;
+mod service;
+mod sink;
+mod source;
+mod store;
 pub mod yaml;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde::Deserialize;
-use serde_saphyr::{Location, Spanned};
+use serde_saphyr::Spanned;
 
+pub use self::service::{Admission, Memory, Serve};
+pub use self::sink::{Format, Sink};
+pub use self::source::Source;
+pub use self::store::Store;
+
+use self::block::{Block, Blocks, Check};
 use self::yaml::Problem;
 
-/// The file's blocks.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+/// A file that runs as it is, with all that may be written and its defaults.
+pub const EXAMPLE: &str = include_str!("example.yaml");
+
+/// What the file says, with the defaults of what it does not say.
+#[derive(Debug)]
 pub struct Config {
     pub organisation: Organisation,
     pub enrich: Enrich,
@@ -23,6 +37,31 @@ pub struct Config {
     /// By name.
     pub lists: BTreeMap<String, ListFile>,
     pub exceptions: Exceptions,
+    pub store: Store,
+    pub serve: Serve,
+    /// By name.
+    pub sources: BTreeMap<String, Source>,
+    pub admission: Admission,
+    /// By name.
+    pub sinks: BTreeMap<String, Sink>,
+    pub memory: Memory,
+}
+
+/// The file's blocks as they are written.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Document {
+    organisation: Option<Organisation>,
+    enrich: Option<Enrich>,
+    rules: Option<Rules>,
+    lists: Option<BTreeMap<String, ListFile>>,
+    exceptions: Option<Exceptions>,
+    store: Option<Block>,
+    serve: Option<Block>,
+    sources: Option<Blocks>,
+    admission: Option<Block>,
+    sinks: Option<Blocks>,
+    memory: Option<Block>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -73,6 +112,12 @@ pub struct Exceptions {
     pub file: Option<Spanned<PathBuf>>,
 }
 
+impl Default for Config {
+    fn default() -> Self {
+        Self::of(Document::default(), &mut Check::new("", Vec::new()))
+    }
+}
+
 impl Config {
     /// The configuration in this text of a file of this name; an empty file is one with defaults.
     ///
@@ -86,44 +131,59 @@ impl Config {
         if is_empty {
             return Ok(Self::default());
         }
-        let (config, mut problems) = yaml::read::<Self>(file, text);
-        let Some(config) = config else {
+        let (document, problems) = yaml::read::<Document>(file, text);
+        let Some(document) = document else {
             return Err(problems);
         };
-        let mut problem = |place: Location, message: String| {
-            problems.push(Problem::at(file, place, message));
-        };
-        if let Some(zone) = &config.organisation.time_zone
+        let mut check = Check::new(file, problems);
+        let config = Self::of(document, &mut check);
+        config.check(&mut check);
+        let mut problems = check.problems;
+        if problems.is_empty() {
+            Ok(config)
+        } else {
+            problems.sort();
+            Err(problems)
+        }
+    }
+
+    fn of(document: Document, check: &mut Check) -> Self {
+        Self {
+            organisation: document.organisation.unwrap_or_default(),
+            enrich: document.enrich.unwrap_or_default(),
+            rules: document.rules.unwrap_or_default(),
+            lists: document.lists.unwrap_or_default(),
+            exceptions: document.exceptions.unwrap_or_default(),
+            store: Store::read(document.store, check),
+            serve: Serve::read(document.serve, check),
+            sources: source::read(document.sources, check),
+            admission: Admission::read(document.admission, check),
+            sinks: sink::read(document.sinks, check),
+            memory: Memory::read(document.memory, check),
+        }
+    }
+
+    /// Checks what was read as it is written.
+    fn check(&self, check: &mut Check) {
+        if let Some(zone) = &self.organisation.time_zone
             && jiff::tz::TimeZone::get(&zone.value).is_err()
         {
             let message = format!(
                 "`{}` is no time zone: write an IANA name such as Europe/Berlin",
                 zone.value
             );
-            problem(zone.referenced, message);
+            check.problem(zone.referenced, message);
         }
-        for (name, list) in &config.lists {
-            let is_word = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
-            if name.is_empty() || !name.chars().all(is_word) {
-                let message = format!(
-                    "a list cannot be called `{name}`: use lower-case letters, digits and _"
-                );
-                problem(list.file.referenced, message);
-            }
+        for (name, list) in &self.lists {
+            check.name("list", name, list.file.referenced);
         }
-        let both = config.rules.off.iter();
+        let both = self.rules.off.iter();
         for name in both.filter(|off| {
-            let mut shadow = config.rules.shadow.iter();
+            let mut shadow = self.rules.shadow.iter();
             shadow.any(|shadow| shadow.value == off.value)
         }) {
             let message = format!("`{}` is both `off` and `shadow`: keep one", name.value);
-            problem(name.referenced, message);
-        }
-        if problems.is_empty() {
-            Ok(config)
-        } else {
-            problems.sort();
-            Err(problems)
+            check.problem(name.referenced, message);
         }
     }
 }

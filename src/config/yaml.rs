@@ -79,6 +79,10 @@ fn message(error: &serde_saphyr::Error) -> String {
         Some((place, rest)) if place.starts_with("line ") => rest,
         _ => text,
     };
+    if text.starts_with("non-finite float") {
+        // The library repeats what it took for a number, which may be a secret.
+        return "the number is too large; if it is a text, put it in quotes".to_owned();
+    }
     hinted(text)
 }
 

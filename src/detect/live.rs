@@ -113,6 +113,11 @@ impl Live {
         self.watermark
     }
 
+    /// How many rows were pushed and are not judged.
+    pub fn waiting(&self) -> usize {
+        self.pending.rows()
+    }
+
     /// The state of a shard, of which there are [`Live::SHARDS`], as of the watermark. Rows that were
     /// pushed and are not judged are no part of it.
     ///

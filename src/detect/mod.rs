@@ -6,7 +6,6 @@
 //! the log.
 
 mod aggregate;
-mod event_id;
 pub mod finding;
 pub mod function;
 mod graph;

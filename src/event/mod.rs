@@ -8,6 +8,7 @@ pub mod action;
 pub mod decode;
 pub mod details;
 pub mod frame;
+pub mod id;
 pub mod order;
 pub mod reject;
 pub mod schema;

@@ -12,7 +12,7 @@ pub const KEPT_BYTES: usize = 1 << 20;
 pub struct Reject {
     /// The input it came from, as named by whoever gave it; empty until then.
     pub input: String,
-    /// The line in the input, from 1.
+    /// The line in the input, from 1; 0 where it is not known.
     pub line: u64,
     /// Where it begins in the (decompressed) input, in bytes from 0.
     pub offset: u64,
@@ -33,6 +33,12 @@ impl Reject {
     pub fn new(bytes: &[u8], span: Span, reason: String) -> Self {
         let line = &bytes[span.start..span.end];
         Self::of(span.line, span.offset, line.len() as u64, reason, line)
+    }
+
+    /// An event that cannot be taken, whatever its form. Where it stood in the input is not known, which
+    /// line 0 says.
+    pub fn of_event(text: &str, reason: String) -> Self {
+        Self::of(0, 0, text.len() as u64, reason, text.as_bytes())
     }
 
     fn of(line: u64, offset: u64, bytes: u64, reason: String, kept: &[u8]) -> Self {

@@ -49,12 +49,15 @@ pub enum Column {
     AgentVersion,
     AgentOs,
     AgentKind,
+    ArrivalTime,
+    Source,
+    Late,
 }
 
 use Column as C;
 
 /// Every column with its name in SQL, in the order of the schema.
-pub const COLUMNS: [(Column, &str); 36] = [
+pub const COLUMNS: [(Column, &str); 39] = [
     (C::EventId, "event_id"),
     (C::EventTime, "event_time"),
     (C::OrderTime, "order_time"),
@@ -91,6 +94,9 @@ pub const COLUMNS: [(Column, &str); 36] = [
     (C::AgentVersion, "agent_version"),
     (C::AgentOs, "agent_os"),
     (C::AgentKind, "agent_kind"),
+    (C::ArrivalTime, "arrival_time"),
+    (C::Source, "source"),
+    (C::Late, "late"),
 ];
 
 impl Column {
@@ -107,11 +113,11 @@ impl Column {
     /// The Arrow type; text is `Utf8View`, times are microseconds in UTC.
     pub fn data_type(self) -> DataType {
         match self {
-            C::EventTime | C::OrderTime => {
+            C::EventTime | C::OrderTime | C::ArrivalTime => {
                 DataType::Timestamp(TimeUnit::Microsecond, Some(UTC.into()))
             }
             C::Action => DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8)),
-            C::OwnContext => DataType::Boolean,
+            C::OwnContext | C::Late => DataType::Boolean,
             C::Latitude | C::Longitude | C::AccuracyKm => DataType::Float64,
             C::Asn => DataType::Int64,
             _ => DataType::Utf8View,
@@ -122,13 +128,19 @@ impl Column {
     pub fn nullable(self) -> bool {
         !matches!(
             self,
-            C::EventId | C::EventTime | C::OrderTime | C::Action | C::OwnContext | C::Raw
+            C::EventId | C::EventTime | C::OrderTime | C::Action | C::OwnContext | C::Raw | C::Late
         )
     }
 
     /// True for what is looked up by address or user agent rather than decoded.
     pub fn enriched(self) -> bool {
-        self >= C::Country
+        self >= C::Country && !self.admitted()
+    }
+
+    /// True for what only the service knows, which writes it when it takes the event in. An event of a
+    /// file has no arrival and no source, and is not late.
+    pub fn admitted(self) -> bool {
+        self >= C::ArrivalTime
     }
 
     fn field(self) -> Field {

@@ -206,6 +206,14 @@ impl Lists {
         self.0.keys().map(String::as_str)
     }
 
+    /// All that they say, in one text; equal lists give equal texts.
+    pub fn written(&self) -> String {
+        let lists = self.0.iter();
+        let lists =
+            lists.map(|(name, list)| format!("{name} {:?} {:?}\n", list.kind, list.entries));
+        lists.collect()
+    }
+
     /// Whether both are the same lists in memory.
     pub fn is(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)

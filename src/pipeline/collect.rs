@@ -3,15 +3,18 @@
 use std::io::{self, Read};
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
+use arrow::array::{AsArray, RecordBatch};
+use arrow::datatypes::TimestampMicrosecondType;
 
+use super::engine::Engine;
 use super::read::{self, Take};
-use super::stream::Engine;
+use super::record::{Past, Triggers};
 use super::{Error, Execution, Job, Outcome, Records, named};
 use crate::detect::history;
 use crate::event::order::{Collector, Log};
 use crate::event::reject::Reject;
-use crate::event::schema::ColumnSet;
+use crate::event::schema::{Column, ColumnSet};
+use crate::event::time::MICROS;
 
 /// Runs the rules over the inputs. So many rejects, the first ones, were told before.
 pub(super) fn run(
@@ -34,25 +37,51 @@ pub(super) fn run(
     let log = Arc::new(log.ending_at(end));
     outcome.duplicates = log.duplicates();
     outcome.is_on_disk = log.is_on_disk();
-    match job.execution {
-        Execution::Live => live(&log, job, &mut outcome)?,
-        Execution::History => history(&log, job, &mut outcome)?,
-    }
+    judge(&log, job, None, &mut outcome)?;
     Ok(outcome)
 }
 
-fn history(log: &Arc<Log>, job: &Job<'_>, outcome: &mut Outcome) -> Result<(), Error> {
+/// Runs the rules over a log; the rows that trigger something are in the past, or decoded once more from
+/// their lines.
+pub(super) fn judge(
+    log: &Arc<Log>,
+    job: &Job<'_>,
+    past: Option<&Arc<dyn Past>>,
+    outcome: &mut Outcome,
+) -> Result<(), Error> {
+    match job.execution {
+        Execution::Live => live(log, job, past, outcome),
+        Execution::History => history(log, job, past, outcome),
+    }
+}
+
+fn history(
+    log: &Arc<Log>,
+    job: &Job<'_>,
+    past: Option<&Arc<dyn Past>>,
+    outcome: &mut Outcome,
+) -> Result<(), Error> {
     let mut records = Records::default();
-    let found = run_rules(log, job, &job.rules_over_input(), &mut records, outcome)?;
+    let rules = job.rules_over_input();
+    let found = run_rules(log, job, &rules, past, &mut records, outcome)?;
     let above = job.rules_over_anomalies();
     if !above.is_empty() {
         let mut collector = Collector::new(ColumnSet::all(), job.resources.memory_bytes);
-        for batch in found {
-            collector.push(batch).map_err(Error::Spill)?;
+        for batch in &found {
+            collector.push(batch.clone()).map_err(Error::Spill)?;
         }
         let anomalies = collector.finish().map_err(Error::Spill)?;
         let anomalies = Arc::new(anomalies.ending_at(log.watermark()));
-        run_rules(&anomalies, job, &above, &mut records, outcome)?;
+        // What stands for anomalies has its columns from the past, too.
+        let found: Option<Arc<dyn Past>> = past.map(|_| Arc::new(Held(found)) as _);
+        run_rules(
+            &anomalies,
+            job,
+            &above,
+            found.as_ref(),
+            &mut records,
+            outcome,
+        )?;
     }
     records.finish(job.rules, |_| false, outcome);
     Ok(())
@@ -63,6 +92,7 @@ fn run_rules(
     log: &Arc<Log>,
     job: &Job<'_>,
     rules: &[usize],
+    past: Option<&Arc<dyn Past>>,
     records: &mut Records,
     outcome: &mut Outcome,
 ) -> Result<Vec<RecordBatch>, Error> {
@@ -77,21 +107,48 @@ fn run_rules(
             Vec::new()
         }));
     }
-    records.add(job, rules, findings, &mut |names| {
-        log.raw(names).map_err(Error::Spill)
+    records.add(job, rules, findings, &mut |names| match past {
+        Some(past) => Triggers::stored(names, [], &**past),
+        None => {
+            let lines = log.raw(names).map_err(Error::Spill)?;
+            Ok(Triggers::decoded(job, &lines))
+        }
     })
 }
 
 /// The log, as if it came just now.
-fn live(log: &Log, job: &Job<'_>, outcome: &mut Outcome) -> Result<(), Error> {
-    let mut engine = Engine::new(job)?;
+fn live(
+    log: &Log,
+    job: &Job<'_>,
+    past: Option<&Arc<dyn Past>>,
+    outcome: &mut Outcome,
+) -> Result<(), Error> {
+    let mut engine = match past {
+        Some(past) => Engine::over(job, Arc::clone(past))?,
+        None => Engine::new(job)?,
+    };
     let mut start = 0;
     while let Some(batch) = log.canonical(start) {
         let batch = batch.map_err(Error::Spill)?;
         start += batch.num_rows();
-        engine.take(job, batch, None)?;
+        let times = batch[Column::OrderTime.name()].as_primitive::<TimestampMicrosecondType>();
+        let Some(last) = times.values().last().copied() else {
+            break;
+        };
+        engine.push(batch)?;
+        // The rest of the last row's second may come with the next batch.
+        engine.advance(job, last.div_euclid(MICROS) * MICROS)?;
     }
     engine.finish(job, log.watermark(), outcome)
+}
+
+/// Rows in memory.
+struct Held(Vec<RecordBatch>);
+
+impl Past for Held {
+    fn find(&self, _: &[(i64, &str)]) -> Result<Vec<RecordBatch>, Error> {
+        Ok(self.0.clone())
+    }
 }
 
 struct Collecting<'a> {

@@ -9,8 +9,10 @@
 //! these found in it.
 
 mod collect;
+mod engine;
 mod read;
 mod record;
+pub mod service;
 mod stratum;
 mod stream;
 
@@ -115,6 +117,8 @@ pub enum Error {
     Reject(io::Error),
     #[error("the temporary folder cannot be used: {0}; free some space, or set TMPDIR")]
     Spill(io::Error),
+    #[error(transparent)]
+    Store(#[from] crate::store::Error),
     #[error("rules cannot be run")]
     Detect(#[from] crate::detect::Error),
     /// [`detect`] then sorts them; [`watch`] cannot.
@@ -183,6 +187,11 @@ pub fn watch<'w>(
 ) -> Result<Outcome, Error> {
     let readers = inputs.into_iter().map(|input| (input.name, input.reader));
     stream::run(readers.collect(), job, Some(watch), &mut |_| Ok(()))
+}
+
+/// An error that only a defect of this program explains.
+fn defect(error: &dyn std::fmt::Display) -> Error {
+    crate::detect::Error::Failed(error.to_string()).into()
 }
 
 /// The rules that failed, as people know them.

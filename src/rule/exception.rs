@@ -124,6 +124,11 @@ impl Exceptions {
         }
     }
 
+    /// Their names, in their order.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|exception| exception.name.as_str())
+    }
+
     /// Those made of the rule of this name, in their order.
     pub fn of<'a>(&'a self, rule: &'a str) -> impl Iterator<Item = &'a Exception> {
         self.0.iter().filter(move |exception| {

@@ -1,14 +1,15 @@
 //! Files and standard input, decompressed on the way.
 
 use std::fs::File;
-use std::io::{self, BufReader, Cursor, ErrorKind, Read};
+use std::io::{self, ErrorKind, Read};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use flate2::bufread::MultiGzDecoder;
+use super::compression::decompress;
 
-const BUFFER_BYTES: usize = 1 << 20;
+/// How far back zstd may look, as a power of 2: as far as `zstd --long=31` does.
+const WINDOW_LOG: u32 = 31;
 
 /// Why an input cannot be opened. What happens later, such as compressed data that is cut off, the
 /// reader reports as [`io::Error`].
@@ -41,18 +42,18 @@ pub enum Error {
 /// When the input cannot be opened, or its first bytes cannot be read.
 pub fn open(path: &str, progress: Arc<AtomicU64>) -> Result<Box<dyn Read + Send>, Error> {
     if path == "-" {
-        return decompress(Counted {
+        let counted = Counted {
             inner: io::stdin(),
             progress,
-        })
-        .map_err(|error| explain(path, error));
+        };
+        return decompress(counted, WINDOW_LOG).map_err(|error| explain(path, error));
     }
     let file = File::open(path).map_err(|error| explain(path, error))?;
-    decompress(Counted {
+    let counted = Counted {
         inner: file,
         progress,
-    })
-    .map_err(|error| explain(path, error))
+    };
+    decompress(counted, WINDOW_LOG).map_err(|error| explain(path, error))
 }
 
 /// The size on disk in bytes; `None` for standard input, pipes and what does not exist.
@@ -71,29 +72,6 @@ fn explain(path: &str, source: io::Error) -> Error {
     }
 }
 
-/// Chooses by the first bytes, however small the pieces in which they arrive.
-fn decompress(mut input: impl Read + Send + 'static) -> io::Result<Box<dyn Read + Send>> {
-    let mut first = Vec::with_capacity(4);
-    input.by_ref().take(4).read_to_end(&mut first)?;
-    let is_gzip = first.starts_with(&[0x1f, 0x8b]);
-    let is_zstd = matches!(
-        first[..],
-        // A frame, or one to be skipped, with which some compressors begin.
-        [0x28, 0xb5, 0x2f, 0xfd] | [0x50..=0x5f, 0x2a, 0x4d, 0x18]
-    );
-    let whole = BufReader::with_capacity(BUFFER_BYTES, Cursor::new(first).chain(input));
-    Ok(if is_gzip {
-        Box::new(MultiGzDecoder::new(whole))
-    } else if is_zstd {
-        let mut decoder = zstd::stream::read::Decoder::with_buffer(whole)?;
-        // As far as `zstd --long=31` looks back.
-        decoder.window_log_max(31)?;
-        Box::new(decoder)
-    } else {
-        Box::new(whole)
-    })
-}
-
 /// Counts what is read through it.
 struct Counted<R> {
     inner: R,
@@ -110,7 +88,7 @@ impl<R: Read> Read for Counted<R> {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write;
+    use std::io::{Cursor, Write};
 
     use flate2::Compression;
     use flate2::write::GzEncoder;
@@ -215,7 +193,7 @@ mod tests {
             }
         }
         let mut text = Vec::new();
-        let mut reader = decompress(Slow(Cursor::new(gzip(TEXT)))).unwrap();
+        let mut reader = decompress(Slow(Cursor::new(gzip(TEXT))), WINDOW_LOG).unwrap();
         reader.read_to_end(&mut text).unwrap();
         assert_eq!(text, TEXT);
     }

@@ -1,3 +1,5 @@
 //! Where events come from: bytes, decompressed, and nothing of what they say.
 
+mod compression;
 pub mod file;
+pub mod push;

@@ -11,6 +11,7 @@ mod kinds;
 mod live;
 mod one_answer;
 mod rules;
+mod service_config;
 mod simulated;
 mod tidy;
 

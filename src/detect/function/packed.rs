@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 
 use super::Texts;
-use crate::detect::event_id;
 use crate::detect::shard::hash;
+use crate::event::id as event_id;
 
 /// The id of an event: a UUID by its bits, any other by its number among the texts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

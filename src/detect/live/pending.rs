@@ -27,6 +27,11 @@ impl Pending {
         }
     }
 
+    /// How many rows there are.
+    pub fn rows(&self) -> usize {
+        self.batches.iter().map(RecordBatch::num_rows).sum()
+    }
+
     /// Drops all rows.
     pub fn clear(&mut self) {
         self.batches.clear();

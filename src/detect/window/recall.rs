@@ -9,7 +9,7 @@ use super::log::Log;
 use super::slot::{Input, Stored, from_bytes};
 use super::value::Values;
 use crate::anomaly::MAX_EVENTS;
-use crate::detect::event_id::{self, Uuid};
+use crate::event::id::{self as event_id, Uuid};
 
 /// Ids of the events of the last `span`.
 #[derive(Debug)]

@@ -27,6 +27,8 @@ enum Builder {
     Time(TimestampMicrosecondBuilder),
     Action(StringDictionaryBuilder<Int32Type>),
     OwnContext(BooleanBuilder),
+    Late(BooleanBuilder),
+    Arrival(TimestampMicrosecondBuilder),
     Raw(Texts),
     Details(Texts),
     Text(Column, Texts),
@@ -43,6 +45,10 @@ impl<'a> Rows<'a> {
             ),
             Column::Action => Builder::Action(StringDictionaryBuilder::new()),
             Column::OwnContext => Builder::OwnContext(BooleanBuilder::with_capacity(capacity)),
+            Column::Late => Builder::Late(BooleanBuilder::with_capacity(capacity)),
+            Column::ArrivalTime => {
+                Builder::Arrival(TimestampMicrosecondBuilder::new().with_timezone(UTC))
+            }
             Column::Raw => Builder::Raw(texts()),
             Column::Details => Builder::Details(texts()),
             column => Builder::Text(column, texts()),
@@ -65,6 +71,8 @@ impl<'a> Rows<'a> {
                     actions.append_value(event.action.get().unwrap_or_default());
                 }
                 Builder::OwnContext(flags) => flags.append_value(own_context(event)),
+                Builder::Late(flags) => flags.append_value(false),
+                Builder::Arrival(times) => times.append_null(),
                 Builder::Raw(texts) => texts.append_range(bytes, span.start, span.end - span.start),
                 Builder::Details(texts) => {
                     // Whatever reads JSON in SQL gives up at a lone surrogate.
@@ -92,9 +100,11 @@ impl<'a> Rows<'a> {
 impl Builder {
     fn finish(self) -> ArrayRef {
         match self {
-            Self::Time(mut times) => Arc::new(times.finish().with_timezone(UTC)),
+            Self::Time(mut times) | Self::Arrival(mut times) => {
+                Arc::new(times.finish().with_timezone(UTC))
+            }
             Self::Action(mut actions) => Arc::new(actions.finish()),
-            Self::OwnContext(mut flags) => Arc::new(flags.finish()),
+            Self::OwnContext(mut flags) | Self::Late(mut flags) => Arc::new(flags.finish()),
             Self::Raw(mut texts) | Self::Details(mut texts) | Self::Text(_, mut texts) => {
                 Arc::new(texts.builder.finish())
             }

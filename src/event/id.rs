@@ -1,13 +1,13 @@
 //! Event ids in little room: most are UUIDs in their usual form.
 
 /// The number of a UUID, in the order of its text.
-pub(super) type Uuid = [u8; 16];
+pub type Uuid = [u8; 16];
 
 /// Stands for no UUID.
-pub(super) const NIL: Uuid = [0; 16];
+pub const NIL: Uuid = [0; 16];
 
 /// The number of a UUID in its usual form, in lower case; `None` for all else, and for nil.
-pub(super) fn uuid(text: &str) -> Option<Uuid> {
+pub fn uuid(text: &str) -> Option<Uuid> {
     let text = text.as_bytes();
     if text.len() != 36 {
         return None;
@@ -33,7 +33,7 @@ pub(super) fn uuid(text: &str) -> Option<Uuid> {
 }
 
 /// The text of a UUID.
-pub(super) fn text(uuid: Uuid) -> String {
+pub fn text(uuid: Uuid) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let mut text = String::with_capacity(36);
     for (at, byte) in uuid.iter().enumerate() {

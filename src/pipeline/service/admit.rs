@@ -1,0 +1,377 @@
+//! Admission: all sources meet, the log gets its order, and what came is on disk before anybody is told.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Receiver, SyncSender};
+use std::time::Duration;
+
+use arrow::array::{AsArray, RecordBatch};
+use serde_json::json;
+
+use super::evaluate::Step;
+use super::ingest::{Encoded, Request};
+use super::state::{STORE, Shared};
+use super::{Error, timed_out};
+use crate::admit::known::{Key, Known};
+use crate::admit::watermark::{Gap, Watermarks};
+use crate::admit::{Arrivals, Fate, Limits, Moment};
+use crate::clock::Stopwatch;
+use crate::event::reject::Reject;
+use crate::event::schema::{Column, ColumnSet};
+use crate::event::time::rfc3339;
+use crate::serve::{Receipt, Refusal};
+use crate::store::tail::{self, Decision};
+use crate::store::{self, Admit, Block, Control, Reader, Refused, Store};
+
+/// How often the clock is looked at when nothing comes.
+const TICK: Duration = Duration::from_millis(100);
+/// The newest events that are known by heart.
+const KNOWN_EVENTS: usize = 2_000_000;
+/// Rows that are committed together, where there are so many.
+const GROUP_ROWS: usize = 1 << 16;
+
+pub(super) struct Admission {
+    store: Arc<Store>,
+    reader: Arc<Reader>,
+    shared: Arc<Shared>,
+    watermarks: Watermarks,
+    limits: Limits,
+    known: Known,
+    steps: SyncSender<Step>,
+    /// The watermark that evaluation knows of.
+    announced: i64,
+    /// Gaps that are not written yet.
+    gaps: Vec<Control>,
+}
+
+/// What became of a request, until it is on disk.
+struct Decided {
+    source: Arc<str>,
+    newest: Option<i64>,
+    blocks: Vec<Block>,
+    batches: Vec<(RecordBatch, store::Admission)>,
+    refused: Vec<Refused>,
+    keys: Vec<(i64, Key)>,
+    receipt: Receipt,
+}
+
+impl Admission {
+    /// With the newest events of the log known by heart.
+    pub fn new(
+        store: Arc<Store>,
+        reader: Arc<Reader>,
+        shared: Arc<Shared>,
+        watermarks: Watermarks,
+        limits: Limits,
+        steps: SyncSender<Step>,
+    ) -> Result<Self, Error> {
+        let mut known = Known::new(KNOWN_EVENTS);
+        let (floor, newest) = reader.newest(KNOWN_EVENTS as u64 / 4)?;
+        known.raise_floor(floor);
+        for (time, id) in newest {
+            known.insert(time, Key::of(&id));
+        }
+        shared
+            .tail_rows
+            .store(reader.totals()?.tail_rows, Ordering::Relaxed);
+        Ok(Self {
+            store,
+            reader,
+            shared,
+            watermarks,
+            limits,
+            known,
+            steps,
+            announced: i64::MIN,
+            gaps: Vec::new(),
+        })
+    }
+
+    /// Admits what comes until nobody can send anything any more.
+    pub fn run(mut self, requests: &Receiver<Request>) {
+        loop {
+            match requests.recv_timeout(TICK) {
+                Ok(first) => self.admit(gathered(first, requests)),
+                Err(error) if timed_out(error) => {}
+                Err(_) => break,
+            }
+            if !self.tick() {
+                break;
+            }
+        }
+        // The last second of what came is over, if its source says so.
+        self.tick();
+    }
+
+    /// Moves the watermark on by the clock; false when nobody evaluates any more.
+    fn tick(&mut self) -> bool {
+        let now = self.shared.clock.now();
+        let gaps = self.watermarks.tick(now);
+        let watermark = self.watermarks.watermark();
+        for gap in gaps {
+            self.shared.set_gap(&gap);
+            self.gaps.push(control(&gap, watermark));
+        }
+        if !self.gaps.is_empty() {
+            let written = self.store.admit(&Admit {
+                control: &self.gaps,
+                ..Admit::default()
+            });
+            if self.noted("admit", written) {
+                self.gaps.clear();
+            }
+        }
+        if watermark <= self.announced {
+            return true;
+        }
+        self.announced = watermark;
+        let seconds = watermark as f64 / 1e6;
+        self.shared.metrics.admitted_watermark_seconds.set(seconds);
+        self.steps.send(Step::Watermark(watermark)).is_ok()
+    }
+
+    /// Admits requests in one transaction, and answers each.
+    fn admit(&mut self, requests: Vec<Request>) {
+        let watermark = self.watermarks.watermark();
+        let moment = Moment {
+            now: self.shared.clock.now(),
+            watermark,
+            limits: self.limits,
+        };
+        let mut together = HashSet::new();
+        let mut decided = Vec::with_capacity(requests.len());
+        let mut answers = Vec::with_capacity(requests.len());
+        for request in requests {
+            let Request {
+                source,
+                batches,
+                rejects,
+                answer,
+                room,
+            } = request;
+            match self.decide(source, batches, rejects, &moment, &mut together) {
+                Ok(one) => {
+                    decided.push(one);
+                    answers.push((answer, room));
+                }
+                Err(error) => {
+                    self.noted("admit", Err(error));
+                    let _ = answer.send(Err(self.refusal()));
+                }
+            }
+        }
+        let watch = Stopwatch::start();
+        let written = self.write(&decided, &moment);
+        let seconds = watch.elapsed().as_secs_f64();
+        if !self.noted("admit", written) {
+            for (answer, _) in answers {
+                // Whoever gave up waiting sends it again.
+                let _ = answer.send(Err(self.refusal()));
+            }
+            return;
+        }
+        let metrics = &self.shared.metrics;
+        metrics
+            .commit_seconds
+            .with_label_values(&["admit"])
+            .observe(seconds);
+        metrics.commits_total.with_label_values(&["admit"]).inc();
+        for (one, (answer, room)) in decided.into_iter().zip(answers) {
+            self.shared.count(&one.source, &one.receipt, &one.refused);
+            let _ = answer.send(Ok(one.receipt));
+            if let Some(newest) = one.newest {
+                self.watermarks.received(&one.source, newest, moment.now);
+            }
+            for (time, key) in one.keys {
+                self.known.insert(time, key);
+            }
+            for (batch, admission) in one.batches {
+                let rows = tail::admitted(&batch, &admission);
+                // It was admitted with these very columns.
+                let Ok(rows) = rows else { continue };
+                self.shared.admitted(rows.num_rows());
+                // Evaluation that is gone has said why.
+                let _ = self.steps.send(Step::Rows(rows, Arc::clone(&room)));
+            }
+        }
+    }
+
+    fn decide(
+        &self,
+        source: Arc<str>,
+        batches: Vec<Encoded>,
+        rejects: Vec<Reject>,
+        moment: &Moment,
+        together: &mut HashSet<(i64, Key)>,
+    ) -> Result<Decided, store::Error> {
+        let mut one = Decided {
+            source,
+            newest: None,
+            blocks: Vec::new(),
+            batches: Vec::new(),
+            refused: Vec::new(),
+            keys: Vec::new(),
+            receipt: Receipt::default(),
+        };
+        for reject in rejects {
+            one.refuse(reject, "malformed", moment.now);
+        }
+        for Encoded { batch, events } in batches {
+            let arrivals = Arrivals::of(&batch);
+            let held = self.held(&batch, &arrivals.unsure(&self.known))?;
+            let fates = arrivals.decide(moment, &self.known, &held, together);
+            one.newest = one.newest.max(arrivals.newest(moment.latest()));
+            let mut decisions = Vec::with_capacity(fates.len());
+            for (row, fate) in fates.into_iter().enumerate() {
+                decisions.push(match fate {
+                    Fate::Duplicate => {
+                        one.receipt.duplicates += 1;
+                        Decision::Dropped
+                    }
+                    Fate::Future => {
+                        let line = batch[Column::Raw.name()].as_string_view().value(row);
+                        let (time, _) = arrivals.at(row);
+                        one.refuse(future(line, time, moment), "future", moment.now);
+                        Decision::Dropped
+                    }
+                    Fate::Admitted { order_time, late } => {
+                        one.receipt.accepted += 1;
+                        one.receipt.late += u64::from(late);
+                        let (time, key) = arrivals.at(row);
+                        one.keys.push((time, key.clone()));
+                        match late {
+                            true => Decision::Late,
+                            false => Decision::Live(order_time.abs_diff(time)),
+                        }
+                    }
+                });
+            }
+            let admission = store::Admission {
+                source: one.source.to_string(),
+                arrival: moment.now,
+                fates: decisions,
+            };
+            if let Some(block) = Block::new(&batch, events, admission.clone()) {
+                one.blocks.push(block);
+                one.batches.push((batch, admission));
+            }
+        }
+        Ok(one)
+    }
+
+    /// Of these rows those that the log holds.
+    fn held(&self, batch: &RecordBatch, rows: &[usize]) -> Result<HashSet<usize>, store::Error> {
+        if rows.is_empty() {
+            return Ok(HashSet::new());
+        }
+        let arrivals = named(batch);
+        let events: Vec<(i64, &str)> = rows.iter().map(|row| arrivals[*row]).collect();
+        let columns: ColumnSet = [Column::EventTime, Column::EventId].into_iter().collect();
+        let found = self.reader.find(&events, columns)?;
+        let found: HashSet<(i64, &str)> = found.iter().flat_map(named).collect();
+        let rows = rows.iter().copied();
+        Ok(rows.filter(|row| found.contains(&arrivals[*row])).collect())
+    }
+
+    fn write(&self, decided: &[Decided], moment: &Moment) -> Result<(), store::Error> {
+        let mut blocks = Vec::new();
+        let (mut refused, mut sources) = (Vec::new(), Vec::new());
+        for one in decided {
+            blocks.extend(one.blocks.iter().cloned());
+            refused.extend(one.refused.iter().cloned());
+        }
+        let named: HashSet<&Arc<str>> = decided.iter().map(|one| &one.source).collect();
+        for name in named {
+            if let Some(progress) = self.watermarks.progress(name) {
+                let newest = decided.iter().filter(|one| one.source == *name);
+                let newest = newest.filter_map(|one| one.newest).max();
+                let progress = newest.map_or(progress, |at| progress.with(at, moment.now));
+                sources.push((name.to_string(), progress));
+            }
+        }
+        let watermark = Some(moment.watermark).filter(|time| *time > i64::MIN);
+        self.store.admit(&Admit {
+            blocks: &blocks,
+            refused: &refused,
+            sources: &sources,
+            watermark,
+            control: &[],
+        })
+    }
+
+    /// Notes how a commit went; true if it did.
+    fn noted(&self, kind: &str, written: Result<(), store::Error>) -> bool {
+        let amiss = written.err().map(|error| error.to_string());
+        let is_good = amiss.is_none();
+        if !is_good {
+            let failures = &self.shared.metrics.commit_failures_total;
+            failures.with_label_values(&[kind]).inc();
+        }
+        self.shared.set_amiss(STORE, amiss);
+        is_good
+    }
+
+    fn refusal(&self) -> Refusal {
+        Refusal::Unavailable {
+            reason: "the events cannot be stored, and none of them was; see /-/ready".to_owned(),
+            retry_after_secs: 5,
+        }
+    }
+}
+
+impl Decided {
+    fn refuse(&mut self, reject: Reject, kind: &'static str, now: i64) {
+        self.refused.push(Refused {
+            source: self.source.to_string(),
+            arrived: now,
+            kind,
+            // Texts and numbers.
+            body: serde_json::to_string(&reject).unwrap_or_default(),
+        });
+        self.receipt.reject(reject);
+    }
+}
+
+/// What waits already, up to as much as is committed together.
+fn gathered(first: Request, requests: &Receiver<Request>) -> Vec<Request> {
+    let size = |request: &Request| -> usize {
+        request.batches.iter().map(|one| one.batch.num_rows()).sum()
+    };
+    let mut rows = size(&first);
+    let mut group = vec![first];
+    while rows < GROUP_ROWS {
+        let Ok(next) = requests.try_recv() else { break };
+        rows += size(&next);
+        group.push(next);
+    }
+    group
+}
+
+/// Each row by event time and id.
+fn named(batch: &RecordBatch) -> Vec<(i64, &str)> {
+    let times = batch[Column::EventTime.name()]
+        .as_primitive::<arrow::datatypes::TimestampMicrosecondType>();
+    let ids = batch[Column::EventId.name()].as_string_view();
+    let rows = times.values().iter().copied().zip(ids);
+    rows.map(|(time, id)| (time, id.unwrap_or_default()))
+        .collect()
+}
+
+fn future(line: &str, time: i64, moment: &Moment) -> Reject {
+    let ahead = (time - moment.now) / 1_000_000;
+    let reason = format!(
+        "`date_create` is {}, {ahead} s ahead of the clock; check the clocks of sender and receiver",
+        rfc3339(time),
+    );
+    Reject::of_event(line, reason)
+}
+
+fn control(gap: &Gap, watermark: i64) -> Control {
+    let to = gap.to.map(rfc3339);
+    Control {
+        watermark,
+        kind: "gap",
+        body: json!({"source": gap.source, "from": rfc3339(gap.from), "to": to}).to_string(),
+    }
+}

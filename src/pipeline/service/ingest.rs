@@ -1,0 +1,205 @@
+//! From a request to rows: decoded, enriched and encoded before they meet those of others.
+
+use std::collections::BTreeMap;
+use std::sync::mpsc::SyncSender;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use arrow::array::RecordBatch;
+use async_trait::async_trait;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+
+use super::Settings;
+use super::state::Shared;
+use crate::enrich::Enricher;
+use crate::event::decode;
+use crate::event::reject::Reject;
+use crate::event::schema::ColumnSet;
+use crate::serve::{Body, Coding, Ingest, Receipt, Refusal};
+use crate::source::push;
+use crate::store::tail;
+
+/// A request on its way to admission.
+pub(super) struct Request {
+    pub source: Arc<str>,
+    pub batches: Vec<Encoded>,
+    pub rejects: Vec<Reject>,
+    pub answer: oneshot::Sender<Result<Receipt, Refusal>>,
+    pub room: Arc<Room>,
+}
+
+/// Decoded events, and the same as the tail will hold them.
+pub(super) struct Encoded {
+    pub batch: RecordBatch,
+    pub events: Arc<Vec<u8>>,
+}
+
+/// Memory that events take until they are judged.
+pub(super) struct Room {
+    _permit: OwnedSemaphorePermit,
+}
+
+/// Takes requests in. Each source has room of its own, so that none can keep another from moving
+/// the watermark on.
+pub(super) struct Intake {
+    sources: BTreeMap<String, Source>,
+    enricher: Arc<Enricher>,
+    shared: Arc<Shared>,
+    /// Requests that are decoded at one time.
+    decoding: Arc<Semaphore>,
+    /// Gone once the service takes no more.
+    requests: RwLock<Option<SyncSender<Request>>>,
+    most_bytes: usize,
+}
+
+struct Source {
+    name: Arc<str>,
+    /// In units of [`UNIT`] bytes.
+    room: Arc<Semaphore>,
+}
+
+/// Bytes that are given out together.
+const UNIT: usize = 1 << 10;
+/// What a decoded event takes for every byte of its line.
+const SPREAD: usize = 2;
+/// How long a request waits for room before it is sent away.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// The largest request, decompressed.
+const MOST_BYTES: usize = 64 << 20;
+
+impl Intake {
+    pub fn new(settings: &Settings, shared: Arc<Shared>, requests: SyncSender<Request>) -> Self {
+        let sources = settings.pushed.iter().map(|(name, _)| {
+            let room = Arc::new(Semaphore::new(settings.ingest_bytes / UNIT));
+            let source = Source {
+                name: name.as_str().into(),
+                room,
+            };
+            (name.clone(), source)
+        });
+        Self {
+            sources: sources.collect(),
+            enricher: Arc::clone(&settings.enricher),
+            shared,
+            decoding: Arc::new(Semaphore::new(settings.resources.threads.max(1))),
+            requests: RwLock::new(Some(requests)),
+            most_bytes: MOST_BYTES.min(settings.ingest_bytes / SPREAD),
+        }
+    }
+
+    /// Takes no more requests.
+    pub fn close(&self) {
+        *self
+            .requests
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    fn source(&self, name: Option<&str>) -> Result<&Source, Refusal> {
+        let only = || match self.sources.len() {
+            1 => self.sources.values().next(),
+            _ => None,
+        };
+        let found = match name {
+            Some(name) => self.sources.get(name),
+            // `push` is what there is unless the configuration says otherwise.
+            None => only().or_else(|| self.sources.get("push")),
+        };
+        found.ok_or_else(|| Refusal::UnknownSource {
+            name: name.unwrap_or_default().to_owned(),
+            known: self.sources.keys().cloned().collect(),
+        })
+    }
+
+    /// Room for so many bytes of lines; all there is if it is less.
+    async fn room(&self, source: &Source, bytes: u64) -> Result<Room, Refusal> {
+        let units = (bytes as usize).saturating_mul(SPREAD).div_ceil(UNIT);
+        let units = units.clamp(1, self.most_bytes * SPREAD / UNIT) as u32;
+        let wait = Arc::clone(&source.room).acquire_many_owned(units);
+        match tokio::time::timeout(PATIENCE, wait).await {
+            Ok(Ok(permit)) => Ok(Room { _permit: permit }),
+            _ => Err(Refusal::Busy {
+                retry_after_secs: 1,
+            }),
+        }
+    }
+}
+
+#[async_trait]
+impl Ingest for Intake {
+    async fn push(&self, source: Option<&str>, body: Body) -> Result<Receipt, Refusal> {
+        let source = self.source(source)?;
+        // Room for what comes at the least; the rest once its size is known.
+        let turn = Arc::clone(&self.decoding).acquire_owned().await;
+        let coding = match body.coding {
+            Coding::Identity => push::Coding::Identity,
+            Coding::Gzip | Coding::Zstd | Coding::Detect => push::Coding::Detected,
+        };
+        let limit = self.most_bytes as u64;
+        let cut = blocking(move || push::cut(body.bytes, coding, limit)).await?;
+        let (chunks, bytes) = cut.map_err(|error| match error {
+            push::Error::TooLarge { limit } => Refusal::TooLarge { limit_bytes: limit },
+            push::Error::Broken(_) => Refusal::Malformed {
+                reason: error.to_string(),
+            },
+        })?;
+        let room = self.room(source, bytes).await?;
+        let enricher = Arc::clone(&self.enricher);
+        let decoded = blocking(move || {
+            let mut batches = Vec::with_capacity(chunks.len());
+            let mut rejects = Vec::new();
+            for chunk in chunks {
+                let decoded = decode::decode(chunk, ColumnSet::all());
+                rejects.extend(decoded.rejects);
+                if decoded.batch.num_rows() == 0 {
+                    continue;
+                }
+                let batch = enricher.enrich(&decoded.batch, ColumnSet::all());
+                let events = Arc::new(tail::encode(&batch)?);
+                batches.push(Encoded { batch, events });
+            }
+            Ok::<_, arrow::error::ArrowError>((batches, rejects))
+        });
+        let (batches, mut rejects) = decoded.await?.map_err(|error| unavailable(&error))?;
+        drop(turn);
+        for reject in &mut rejects {
+            reject.input = source.name.to_string();
+        }
+        let (answer, answered) = oneshot::channel();
+        let request = Request {
+            source: Arc::clone(&source.name),
+            batches,
+            rejects,
+            answer,
+            room: Arc::new(room),
+        };
+        let requests = self
+            .requests
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        let Some(requests) = requests.filter(|_| !self.shared.is_stopping()) else {
+            return Err(unavailable(&"the service is stopping"));
+        };
+        let sent = blocking(move || requests.send(request).is_ok()).await?;
+        match answered.await {
+            Ok(answer) if sent => answer,
+            _ => Err(unavailable(&"the service is stopping")),
+        }
+    }
+}
+
+/// Runs what takes long away from the threads that serve.
+async fn blocking<T: Send + 'static>(
+    act: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Refusal> {
+    let done = tokio::task::spawn_blocking(act).await;
+    done.map_err(|error| unavailable(&error))
+}
+
+fn unavailable(reason: &dyn std::fmt::Display) -> Refusal {
+    Refusal::Unavailable {
+        reason: reason.to_string(),
+        retry_after_secs: 5,
+    }
+}

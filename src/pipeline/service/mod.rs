@@ -1,0 +1,303 @@
+//! The service: sources at one end, the store in the middle, sinks at the other.
+//!
+//! ```text
+//! push ─► ingest ──► admit ───────► evaluate ───────► deliver
+//!        (decode,    (order time,   (rules,            (a sink each,
+//!         encode)     one commit,    one commit)        from the outbox)
+//!                     the answer)
+//!                         └─► seal (tail ─► archive)
+//! ```
+//!
+//! Each stage is a thread of its own, and what lies between two is bounded: in events on their way by
+//! memory, in anomalies on their way by number. A slow stage slows the one before it, and in the end
+//! whoever sends events. Nothing is passed on that is not on disk.
+
+mod admit;
+mod deliver;
+mod evaluate;
+mod ingest;
+mod recover;
+mod seal;
+mod state;
+mod watch;
+
+use std::path::PathBuf;
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::sync::{Arc, mpsc};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+use self::ingest::Intake;
+use self::state::Shared;
+use crate::admit::Limits;
+use crate::admit::watermark::{Kind, Progress, Watermarks};
+use crate::clock::Clock;
+use crate::detect::history::Resources;
+use crate::enrich::Enricher;
+use crate::list::Lists;
+use crate::rule::Rule;
+use crate::serve::Services;
+use crate::sink::Sink;
+use crate::store::{self, Lock, Reader, Store};
+use crate::telemetry::Metrics;
+
+/// What the service is to do.
+pub struct Settings {
+    /// The folder of the store.
+    pub store: PathBuf,
+    /// The sources that are pushed to, and how late their events may come; microseconds.
+    pub pushed: Vec<(String, i64)>,
+    pub limits: Limits,
+    pub sinks: Vec<(String, Box<dyn Sink>)>,
+    /// The tail is sealed when it holds so many events, or after so long.
+    pub seal_rows: u64,
+    pub seal_every: Duration,
+    pub snapshot_every: Duration,
+    /// Memory for the events of one source that are on their way.
+    pub ingest_bytes: usize,
+    pub rules: Vec<Rule>,
+    pub lists: Lists,
+    pub enricher: Arc<Enricher>,
+    pub resources: Resources,
+    pub clock: Clock,
+}
+
+/// Why the service cannot start, or had to end.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    #[error(transparent)]
+    Detect(#[from] super::Error),
+    #[error("the thread `{0}` ended on its own; this is a defect, please report it")]
+    Gone(String),
+}
+
+/// The service at work.
+pub struct Service {
+    intake: Arc<Intake>,
+    shared: Arc<Shared>,
+    stages: Vec<Stage>,
+    ended: UnboundedReceiver<Ended>,
+    _lock: Lock,
+}
+
+/// A thread of the service.
+struct Stage {
+    name: &'static str,
+    handle: JoinHandle<()>,
+}
+
+/// How a stage came to its end.
+type Ended = (&'static str, Result<(), Error>);
+
+/// Steps between admission and evaluation.
+const STEPS: usize = 64;
+/// Requests between decoding and admission.
+const REQUESTS: usize = 64;
+
+impl Service {
+    /// Opens the store, takes up where it was left, and begins.
+    ///
+    /// # Errors
+    /// When the store cannot be used or another process uses it, or a rule cannot run.
+    pub fn start(settings: Settings, metrics: Metrics) -> Result<Self, Error> {
+        let store = Arc::new(Store::open(&settings.store)?);
+        let lock = store.lock()?;
+        let reader = Arc::new(Reader::open(&settings.store)?);
+        let orphans = store.remove_orphans(&reader)?;
+        if !orphans.is_empty() {
+            tracing::info!(
+                files = orphans.len(),
+                "files of an unfinished seal were removed"
+            );
+        }
+        let shared = Arc::new(Shared::new(
+            metrics,
+            settings.clock.clone(),
+            &settings.sinks,
+        ));
+        let watermarks = watermarks(&settings, &reader)?;
+        let (requests, received) = sync_channel(REQUESTS);
+        let (steps, stepping) = sync_channel(STEPS);
+        let (ending, ended) = unbounded_channel();
+        let admission = admit::Admission::new(
+            Arc::clone(&store),
+            Arc::clone(&reader),
+            Arc::clone(&shared),
+            watermarks,
+            settings.limits,
+            steps,
+        )?;
+        let intake = Intake::new(&settings, Arc::clone(&shared), requests);
+        let mut sinks = Vec::new();
+        let mut service = Self {
+            intake: Arc::new(intake),
+            shared: Arc::clone(&shared),
+            stages: Vec::new(),
+            ended,
+            _lock: lock,
+        };
+        for (name, sink) in settings.sinks {
+            sinks.push(name.clone());
+            let delivery = deliver::Delivery {
+                store: Arc::clone(&store),
+                reader: Reader::open(&settings.store)?,
+                shared: Arc::clone(&shared),
+                name,
+                sink,
+            };
+            service.stage("deliver", &ending, move || delivery.run())?;
+        }
+        let sealing = seal::Sealing {
+            store: Arc::clone(&store),
+            reader: Reader::open(&settings.store)?,
+            shared: Arc::clone(&shared),
+            rows: settings.seal_rows,
+            every: settings.seal_every,
+        };
+        service.stage("seal", &ending, move || sealing.run())?;
+        let watching = watch::Watching {
+            reader: Reader::open(&settings.store)?,
+            shared: Arc::clone(&shared),
+        };
+        watching.look()?;
+        service.stage("watch", &ending, move || watching.run())?;
+        let evaluation = evaluate::Evaluation {
+            store,
+            reader,
+            shared,
+            sinks,
+            snapshot_every: settings.snapshot_every,
+            rules: settings.rules,
+            lists: settings.lists,
+            enricher: settings.enricher,
+            resources: settings.resources,
+        };
+        let (ready, is_ready) = sync_channel(1);
+        service.stage("evaluate", &ending, move || {
+            evaluation.run(&stepping, &ready)
+        })?;
+        service.await_ready(&is_ready)?;
+        service.stage("admit", &ending, move || {
+            admission.run(&received);
+            Ok(())
+        })?;
+        Ok(service)
+    }
+
+    /// Waits until evaluation has taken up where it was left.
+    fn await_ready(&mut self, ready: &Receiver<()>) -> Result<(), Error> {
+        if ready.recv().is_ok() {
+            return Ok(());
+        }
+        // It ended instead, and says why.
+        match self.ended.blocking_recv() {
+            Some(ended) => Err(reason(ended)),
+            None => Err(Error::Gone("evaluate".to_owned())),
+        }
+    }
+
+    fn stage(
+        &mut self,
+        name: &'static str,
+        ending: &UnboundedSender<Ended>,
+        run: impl FnOnce() -> Result<(), Error> + Send + 'static,
+    ) -> Result<(), Error> {
+        let ending = ending.clone();
+        let spawned = thread::Builder::new().name(name.to_owned()).spawn(move || {
+            // A panic drops the guard without an outcome.
+            let mut guard = Guard(Some((name, ending)));
+            let outcome = run();
+            if let Some((name, ending)) = guard.0.take() {
+                // Nobody listens any more when the service ends.
+                let _ = ending.send((name, outcome));
+            }
+        });
+        let handle = spawned.map_err(|_| Error::Gone(name.to_owned()))?;
+        self.stages.push(Stage { name, handle });
+        Ok(())
+    }
+
+    /// What the server asks.
+    pub fn services(&self) -> Services {
+        Services {
+            ingest: Arc::clone(&self.intake) as _,
+            access: Arc::clone(&self.shared) as _,
+            health: Arc::clone(&self.shared) as _,
+            metrics: self.shared.metrics.clone(),
+        }
+    }
+
+    /// Waits until a stage ends by itself, which it must not.
+    pub async fn failed(&mut self) -> Error {
+        match self.ended.recv().await {
+            Some(ended) => reason(ended),
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Takes no more events, judges what is to be judged, writes a snapshot, empties the outbox as far as
+    /// the sinks take it, and ends. Whatever is not done by then is done after the next start.
+    pub fn stop(self) {
+        let Self {
+            intake,
+            shared,
+            stages,
+            ..
+        } = self;
+        intake.close();
+        shared.stop();
+        let (judging, others): (Vec<Stage>, Vec<Stage>) = stages
+            .into_iter()
+            .partition(|stage| ["admit", "evaluate"].contains(&stage.name));
+        // A panic was reported when it happened.
+        judging
+            .into_iter()
+            .for_each(|stage| drop(stage.handle.join()));
+        shared.close();
+        others
+            .into_iter()
+            .for_each(|stage| drop(stage.handle.join()));
+    }
+}
+
+/// Why the service cannot go on after a stage came to its end.
+fn reason((name, outcome): Ended) -> Error {
+    outcome
+        .err()
+        .unwrap_or_else(|| Error::Gone(name.to_owned()))
+}
+
+/// Tells of a stage that panicked.
+struct Guard(Option<(&'static str, UnboundedSender<Ended>)>);
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        if let Some((name, ending)) = self.0.take() {
+            let _ = ending.send((name, Err(Error::Gone(name.to_owned()))));
+        }
+    }
+}
+
+/// The watermark where it was left, with what is known of the sources.
+fn watermarks(settings: &Settings, reader: &Reader) -> Result<Watermarks, Error> {
+    let now = settings.clock.now();
+    let known = reader.sources()?;
+    let watermark = reader.watermark()?.unwrap_or(i64::MIN);
+    let mut watermarks = Watermarks::new(settings.limits.stall, watermark);
+    for (name, lateness) in &settings.pushed {
+        let progress = known.iter().find(|(known, _)| known == name);
+        let progress = progress.map_or(Progress::default(), |(_, progress)| *progress);
+        let lateness = *lateness;
+        watermarks.add(name, Kind::Pushed { lateness }, progress, now);
+    }
+    Ok(watermarks)
+}
+
+/// Whether a stage goes on: its channel is open, or nothing came in time.
+fn timed_out(error: mpsc::RecvTimeoutError) -> bool {
+    error == mpsc::RecvTimeoutError::Timeout
+}

@@ -1,0 +1,44 @@
+//! Watching: what others wrote into the store, and how much there is of everything.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Error;
+use super::state::Shared;
+use crate::store::{self, Reader};
+
+pub(super) struct Watching {
+    pub reader: Reader,
+    pub shared: Arc<Shared>,
+}
+
+/// A token that was made or taken back counts after so long.
+const LOOK: Duration = Duration::from_secs(1);
+
+impl Watching {
+    pub fn run(self) -> Result<(), Error> {
+        while !self.shared.is_stopping() {
+            if let Err(error) = self.look() {
+                tracing::warn!(%error, "the store could not be looked at");
+            }
+            self.shared.end.wait(LOOK);
+        }
+        Ok(())
+    }
+
+    pub fn look(&self) -> Result<(), store::Error> {
+        let tokens = self.reader.tokens()?.into_iter();
+        // A role of a newer version may do nothing here.
+        let roles = tokens.filter_map(|(hash, role)| Some((hash, role.parse().ok()?)));
+        self.shared.set_roles(roles.collect());
+        let totals = self.reader.totals()?;
+        let metrics = &self.shared.metrics;
+        metrics.tail_events.set(totals.tail_rows as i64);
+        metrics.archive_segments.set(totals.segments as i64);
+        let now = self.shared.clock.now() as f64 / 1e6;
+        metrics
+            .lag_seconds
+            .set(now - metrics.watermark_seconds.get());
+        Ok(())
+    }
+}

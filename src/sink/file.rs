@@ -1,0 +1,177 @@
+//! A file of JSON lines, begun anew when it is large enough.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+
+use super::{Delivery, Error, Sink};
+
+/// The file at a path. What was written before is kept under the path with the time of day.
+#[derive(Debug)]
+pub struct JsonLines {
+    path: PathBuf,
+    most_bytes: u64,
+    open: Option<Open>,
+}
+
+#[derive(Debug)]
+struct Open {
+    file: File,
+    /// What was written whole.
+    bytes: u64,
+}
+
+impl JsonLines {
+    /// A file that holds at most so many bytes, and one delivery at least.
+    pub fn new(path: PathBuf, most_bytes: u64) -> Self {
+        Self {
+            path,
+            most_bytes,
+            open: None,
+        }
+    }
+
+    fn write(&mut self, lines: &str, now: i64) -> io::Result<()> {
+        let mut open = match self.open.take() {
+            Some(open) => open,
+            None => Open::at(&self.path)?,
+        };
+        if open.bytes > 0 && open.bytes + lines.len() as u64 > self.most_bytes {
+            fs::rename(&self.path, kept(&self.path, now))?;
+            open = Open::at(&self.path)?;
+        }
+        let written = open.file.write_all(lines.as_bytes());
+        if let Err(error) = written.and_then(|()| open.file.sync_data()) {
+            // Half a line would spoil the next one.
+            open.file.set_len(open.bytes)?;
+            return Err(error);
+        }
+        open.bytes += lines.len() as u64;
+        self.open = Some(open);
+        Ok(())
+    }
+}
+
+impl Sink for JsonLines {
+    fn deliver(&mut self, deliveries: &[Delivery], now: i64) -> Result<(), Error> {
+        let mut lines = String::new();
+        for delivery in deliveries {
+            lines.push_str(&delivery.native());
+            lines.push('\n');
+        }
+        self.write(&lines, now).map_err(|source| Error {
+            place: self.path.display().to_string(),
+            source,
+            remedy: "check that its folder is there and can be written, and that its disk has space",
+        })
+    }
+}
+
+impl Open {
+    /// Opens the file to go on with it; a line that was torn off is cut.
+    fn at(path: &Path) -> io::Result<Self> {
+        let mut file = OpenOptions::new()
+            .create(true)
+            .read(true)
+            .append(true)
+            .mode(0o600)
+            .open(path)?;
+        let bytes = whole_lines(&mut file)?;
+        file.set_len(bytes)?;
+        Ok(Self { file, bytes })
+    }
+}
+
+/// How many bytes of the file are whole lines.
+fn whole_lines(file: &mut File) -> io::Result<u64> {
+    const STEP: u64 = 64 << 10;
+    let mut end = file.metadata()?.len();
+    let mut piece = Vec::new();
+    while end > 0 {
+        let start = end.saturating_sub(STEP);
+        file.seek(SeekFrom::Start(start))?;
+        piece.clear();
+        Read::by_ref(file)
+            .take(end - start)
+            .read_to_end(&mut piece)?;
+        if let Some(at) = memchr::memrchr(b'\n', &piece) {
+            return Ok(start + at as u64 + 1);
+        }
+        end = start;
+    }
+    Ok(0)
+}
+
+/// Under which name the file is kept from now on: `anomalies.ndjson.20261127T153000Z`, and a number if
+/// there is one of that name.
+fn kept(path: &Path, now: i64) -> PathBuf {
+    let time = Timestamp::from_microsecond(now).unwrap_or(Timestamp::UNIX_EPOCH);
+    let mut base = path.as_os_str().to_owned();
+    base.push(format!(".{}", time.strftime("%Y%m%dT%H%M%SZ")));
+    let numbered = |number: u64| {
+        let mut name = base.clone();
+        if number > 0 {
+            name.push(format!(".{number}"));
+        }
+        PathBuf::from(name)
+    };
+    let mut names = (0..).map(numbered);
+    let free = names.find(|name| !name.exists());
+    free.unwrap_or_else(|| PathBuf::from(base.clone()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn delivery(id: u32) -> Delivery {
+        Delivery {
+            record: format!("{{\"id\":\"{id}\"}}"),
+            found_at: 1_772_438_400_000_000,
+        }
+    }
+
+    const LINE: &str = "{\"id\":\"1\",\"envelope\":{\"found_at\":\"2026-03-02T08:00:00Z\"}}\n";
+
+    #[test]
+    fn lines_are_appended_and_a_torn_one_is_cut() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("out.ndjson");
+        for torn in ["", "{\"id\":\"", &"x".repeat(200_000)] {
+            fs::write(&path, format!("{LINE}{torn}")).unwrap();
+            let mut sink = JsonLines::new(path.clone(), u64::MAX);
+            sink.deliver(&[delivery(1)], 0).unwrap();
+            sink.deliver(&[delivery(1)], 0).unwrap();
+            assert_eq!(fs::read_to_string(&path).unwrap(), LINE.repeat(3));
+        }
+    }
+
+    #[test]
+    fn a_full_file_is_kept_under_another_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("out.ndjson");
+        let mut sink = JsonLines::new(path.clone(), 2 * LINE.len() as u64);
+        for _ in 0..5 {
+            sink.deliver(&[delivery(1)], 1_772_438_400_000_000).unwrap();
+        }
+        assert_eq!(fs::read_to_string(&path).unwrap(), LINE);
+        for name in [
+            "out.ndjson.20260302T080000Z",
+            "out.ndjson.20260302T080000Z.1",
+        ] {
+            let text = fs::read_to_string(folder.path().join(name)).unwrap();
+            assert_eq!(text, LINE.repeat(2), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_folder_that_is_not_there_is_named() {
+        let mut sink = JsonLines::new(PathBuf::from("/no/such/folder/out"), 1);
+        let error = sink.deliver(&[delivery(1)], 0).unwrap_err().to_string();
+        assert!(error.starts_with("/no/such/folder/out: "), "{error}");
+        assert!(error.contains("check that its folder"), "{error}");
+    }
+}
