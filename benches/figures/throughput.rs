@@ -224,6 +224,7 @@ fn detect(
             execution,
             extra,
             quiet_micros: 0,
+            counted_since: Vec::new(),
         };
         let input = Input {
             name: "events.ndjson".to_owned(),

@@ -17,6 +17,7 @@ use std::collections::HashSet;
 
 use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::TimestampMicrosecondType;
+use foldhash::fast::FixedState;
 
 use self::known::{Key, Known};
 use crate::event::schema::Column;
@@ -53,6 +54,9 @@ pub enum Fate {
     /// It is dated too far ahead of the clock.
     Future,
 }
+
+/// Events that were decided about and are not on disk yet, by event time.
+pub type Together = HashSet<(i64, Key), FixedState>;
 
 /// Events of a request or a page, in the order in which they came, as they are known.
 #[derive(Debug)]
@@ -100,7 +104,7 @@ impl<'a> Arrivals<'a> {
         moment: &Moment,
         known: &Known,
         held: &HashSet<usize>,
-        together: &mut HashSet<(i64, Key)>,
+        together: &mut Together,
     ) -> Vec<Fate> {
         let rows = self.times.iter().zip(&self.keys).enumerate();
         rows.map(|(row, (time, key))| {
@@ -200,7 +204,7 @@ mod tests {
         let batch = batch(&events);
         let arrivals = Arrivals::of(&batch);
         let now = moment(1_006, 1_000);
-        let fates = arrivals.decide(&now, &known, &HashSet::new(), &mut HashSet::new());
+        let fates = arrivals.decide(&now, &known, &HashSet::new(), &mut Together::default());
         let expected = [
             admitted(1_005, false),
             admitted(1_000, false),
@@ -227,7 +231,7 @@ mod tests {
         let arrivals = Arrivals::of(&batch);
         assert_eq!(arrivals.unsure(&known), [0]);
         let held = HashSet::from([0]);
-        let fates = arrivals.decide(&moment(4, 3), &known, &held, &mut HashSet::new());
+        let fates = arrivals.decide(&moment(4, 3), &known, &held, &mut Together::default());
         let expected = [Fate::Duplicate, admitted(3, false), Fate::Duplicate];
         assert_eq!(fates, expected);
     }
@@ -235,7 +239,7 @@ mod tests {
     #[test]
     fn requests_that_are_written_together_know_of_each_other() {
         let batch = batch(&[(1, "a")]);
-        let (known, mut together) = (Known::new(2), HashSet::new());
+        let (known, mut together) = (Known::new(2), Together::default());
         let arrivals = Arrivals::of(&batch);
         let mut decide = || arrivals.decide(&moment(2, 0), &known, &HashSet::new(), &mut together);
         assert_eq!(decide(), [admitted(1, false)]);

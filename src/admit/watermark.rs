@@ -113,6 +113,12 @@ impl Watermarks {
         self.watermark
     }
 
+    /// Each source, and before which time its events are in, as far as it has said so; microseconds.
+    pub fn claims(&self) -> impl Iterator<Item = (&str, i64)> {
+        let claims = self.sources.iter();
+        claims.filter_map(|(name, source)| Some((name.as_str(), source.progress.claim?)))
+    }
+
     /// What is to be remembered of a source.
     pub fn progress(&self, name: &str) -> Option<Progress> {
         self.sources.get(name).map(|source| source.progress)

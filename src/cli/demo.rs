@@ -71,6 +71,7 @@ impl Demo {
             execution: Execution::Live,
             extra: ColumnSet::default(),
             quiet_micros: 0,
+            counted_since: Vec::new(),
         };
         let events = path.join(generate::EVENTS).display().to_string();
         let inputs = detect::open(&[events], &Arc::new(AtomicU64::new(0)))?;

@@ -24,6 +24,7 @@ use crate::event::schema::ColumnSet;
 use crate::pipeline::{self, Again, Input, Job, Outcome};
 use crate::rule::Rule;
 use crate::source::file;
+use crate::store::Reader;
 
 /// Runs rules over audit-log files and prints the anomalies
 ///
@@ -34,6 +35,12 @@ pub(super) struct Detect {
     /// Files of events; `-`, or none, for standard input
     #[arg(value_name = "FILE")]
     files: Vec<String>,
+    /// Run over what the service keeps, and print what it found itself
+    #[arg(long, conflicts_with_all = ["files", "networks", "geo", "rejects"])]
+    archive: bool,
+    /// Of the archive also events that came too late to be judged when they came
+    #[arg(long, requires = "archive")]
+    late: bool,
     /// A rule file, or a folder of them, besides the embedded rules; the same name overrides
     #[arg(long, value_name = "DIR")]
     rules: Vec<PathBuf>,
@@ -100,14 +107,23 @@ impl Detect {
             }
         }
         let networks = setup.networks(&self.networks)?;
-        let has_networks = !networks.is_empty();
+        let has_networks = !networks.is_empty() || self.archive;
+        let kept = match self.archive {
+            true => Some(Reader::open(&setup.store_path()).map_err(Failure::io)?),
+            false => None,
+        };
+        let kept = kept.map(Arc::new);
         let read = Arc::new(AtomicU64::new(0));
         let files = self.files();
-        let inputs = open(&files, &read)?;
+        let inputs = match &kept {
+            Some(_) => Vec::new(),
+            None => open(&files, &read)?,
+        };
         let mut rejects = Lines::open("rejects", self.rejects.as_ref(), &files)?;
         let mut excepted = Lines::open("excepted", self.excepted.as_ref(), &files)?;
         let watch = Stopwatch::start();
-        let progress = (!self.quiet).then(|| Progress::follow(&read, total(&files)));
+        let progress =
+            (!self.quiet && kept.is_none()).then(|| Progress::follow(&read, total(&files)));
         let job = Job {
             rules: &rules,
             input: Table::Events,
@@ -117,8 +133,15 @@ impl Detect {
             execution: self.execution.into(),
             extra: ColumnSet::default(),
             quiet_micros: 0,
+            counted_since: match &kept {
+                Some(reader) => pipeline::counted_since(reader, &rules).map_err(failure)?,
+                None => Vec::new(),
+            },
         };
-        let outcome = pipeline::detect(inputs, &job, &mut |reject| rejects.write(reject));
+        let outcome = match &kept {
+            Some(reader) => pipeline::detect_kept(reader, &job, self.late),
+            None => pipeline::detect(inputs, &job, &mut |reject| rejects.write(reject)),
+        };
         drop(progress);
         let mut outcome = outcome.map_err(failure)?;
         rejects.flush()?;

@@ -47,6 +47,7 @@ pub(super) fn noisy(rules: &[Rule], lists: &Lists) -> Result<Vec<Problem>, Failu
         execution: Execution::Live,
         extra: ColumnSet::default(),
         quiet_micros: 0,
+        counted_since: Vec::new(),
     };
     let input = Input {
         name: "a simulated day".to_owned(),

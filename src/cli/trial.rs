@@ -104,6 +104,7 @@ fn try_out(rule: &Rule, test: &Test, setup: &Setup) -> Result<Result<(), String>
             execution,
             extra: ColumnSet::default(),
             quiet_micros: rule.program.wait_micros,
+            counted_since: Vec::new(),
         };
         let input = Input {
             name: test.name.clone(),

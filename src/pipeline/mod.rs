@@ -10,6 +10,7 @@
 
 mod collect;
 mod engine;
+mod kept;
 mod read;
 mod record;
 pub mod service;
@@ -19,6 +20,7 @@ mod stream;
 use std::io;
 use std::sync::Arc;
 
+pub use self::kept::{counted_since, detect_kept};
 pub use self::read::{Again, Input};
 use self::record::Records;
 pub use self::stream::Watch;
@@ -56,6 +58,9 @@ pub struct Job<'a> {
     /// How long after the last event nothing more happened, as far as is known; microseconds. A file says
     /// nothing of that, so it is 0; in tests of rules time goes on.
     pub quiet_micros: i64,
+    /// By rule, the watermark from which on it counts, in microseconds: what it found before, nobody was
+    /// told. A rule that is not in it counts from the beginning.
+    pub counted_since: Vec<Option<i64>>,
 }
 
 impl Job<'_> {
@@ -66,6 +71,13 @@ impl Job<'_> {
         rules.fold(columns, |columns, rule| {
             columns.union(self.rules[rule].columns)
         })
+    }
+
+    /// Whether somebody was told of what a rule found in a row of this order time.
+    fn counts(&self, rule: usize, order_time: i64) -> bool {
+        let since = self.counted_since.get(rule).copied().flatten();
+        let judged = order_time.saturating_add(self.rules[rule].program.wait_micros);
+        since.is_none_or(|since| judged >= since)
     }
 
     /// The positions of the rules that read the inputs.

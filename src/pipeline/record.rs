@@ -57,6 +57,7 @@ impl Records {
         let found = rules.iter().zip(findings);
         let mut found: Vec<(Order, Finding)> = found
             .flat_map(|(rule, findings)| findings.into_iter().map(|f| (order_of(&f, *rule), f)))
+            .filter(|((time, .., rule), _)| job.counts(*rule, *time))
             .collect();
         found.sort_by(|(one, _), (other, _)| one.cmp(other));
         let mut found = found.into_iter().peekable();

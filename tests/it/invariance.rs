@@ -86,6 +86,7 @@ fn records(files: &[Vec<String>], resources: Resources, way: Way) -> String {
         },
         extra: ColumnSet::default(),
         quiet_micros: 0,
+        counted_since: Vec::new(),
     };
     let input = |lines: &Vec<String>| input(lines, way == Way::Streaming);
     let outcome =

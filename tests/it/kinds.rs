@@ -166,6 +166,7 @@ fn run(lines: &[String], execution: Execution, can_repeat: bool, threads: usize)
         execution,
         extra: ColumnSet::default(),
         quiet_micros: 0,
+        counted_since: Vec::new(),
     };
     let input = input(lines, can_repeat);
     let outcome = pipeline::detect(vec![input], &job, &mut |_| Ok(())).unwrap();

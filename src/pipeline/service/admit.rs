@@ -15,7 +15,7 @@ use super::state::{STORE, Shared};
 use super::{Error, timed_out};
 use crate::admit::known::{Key, Known};
 use crate::admit::watermark::{Gap, Watermarks};
-use crate::admit::{Arrivals, Fate, Limits, Moment};
+use crate::admit::{Arrivals, Fate, Limits, Moment, Together};
 use crate::clock::Stopwatch;
 use crate::event::reject::Reject;
 use crate::event::schema::{Column, ColumnSet};
@@ -109,6 +109,11 @@ impl Admission {
         let now = self.shared.clock.now();
         let gaps = self.watermarks.tick(now);
         let watermark = self.watermarks.watermark();
+        for (name, claim) in self.watermarks.claims() {
+            let lag = &self.shared.metrics.source_lag_seconds;
+            lag.with_label_values(&[name])
+                .set((now - claim) as f64 / 1e6);
+        }
         for gap in gaps {
             self.shared.set_gap(&gap);
             self.gaps.push(control(&gap, watermark));
@@ -139,7 +144,7 @@ impl Admission {
             watermark,
             limits: self.limits,
         };
-        let mut together = HashSet::new();
+        let mut together = Together::default();
         let mut decided = Vec::with_capacity(requests.len());
         let mut answers = Vec::with_capacity(requests.len());
         for request in requests {
@@ -203,7 +208,7 @@ impl Admission {
         batches: Vec<Encoded>,
         rejects: Vec<Reject>,
         moment: &Moment,
-        together: &mut HashSet<(i64, Key)>,
+        together: &mut Together,
     ) -> Result<Decided, store::Error> {
         let mut one = Decided {
             source,

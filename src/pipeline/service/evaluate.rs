@@ -19,7 +19,7 @@ use crate::enrich::Enricher;
 use crate::event::schema::ColumnSet;
 use crate::list::Lists;
 use crate::pipeline::engine::Engine;
-use crate::pipeline::record::Past;
+use crate::pipeline::kept::in_time;
 use crate::pipeline::{self, Execution, Job};
 use crate::rule::Rule;
 use crate::store::snapshot::Snapshot;
@@ -64,6 +64,7 @@ impl Evaluation {
             execution: Execution::Live,
             extra: ColumnSet::all(),
             quiet_micros: 0,
+            counted_since: recover::ruleset(&self.rules, &self.store, &self.reader)?,
         };
         let mut engine = recover::engine(&job, &self.store, &self.reader)?;
         self.shared.resumed(engine.waiting());
@@ -116,7 +117,7 @@ impl Evaluation {
     /// Hands the rows that are judged live to the rules; gives the last order time among them.
     fn push(&self, engine: &mut Engine, batch: RecordBatch) -> Result<Option<i64>, Error> {
         let all = batch.num_rows();
-        let batch = recover::in_time(batch)?;
+        let batch = in_time(batch)?;
         self.shared.judged(all - batch.num_rows());
         if batch.num_rows() == 0 {
             return Ok(None);
@@ -258,14 +259,5 @@ fn row(order_time: i64, event_time: i64, anomaly: &Anomaly) -> Found {
         shadow: anomaly.shadow,
         // Texts and finite numbers.
         record: serde_json::to_string(anomaly).unwrap_or_default(),
-    }
-}
-
-/// The store as the past of the rules.
-pub(super) struct Kept(pub Arc<Reader>);
-
-impl Past for Kept {
-    fn find(&self, events: &[(i64, &str)]) -> Result<Vec<RecordBatch>, pipeline::Error> {
-        Ok(self.0.find(events, ColumnSet::all())?)
     }
 }

@@ -13,6 +13,7 @@ use super::Settings;
 use super::state::Shared;
 use crate::enrich::Enricher;
 use crate::event::decode;
+use crate::event::frame::Chunk;
 use crate::event::reject::Reject;
 use crate::event::schema::ColumnSet;
 use crate::serve::{Body, Coding, Ingest, Receipt, Refusal};
@@ -45,8 +46,6 @@ pub(super) struct Intake {
     sources: BTreeMap<String, Source>,
     enricher: Arc<Enricher>,
     shared: Arc<Shared>,
-    /// Requests that are decoded at one time.
-    decoding: Arc<Semaphore>,
     /// Gone once the service takes no more.
     requests: RwLock<Option<SyncSender<Request>>>,
     most_bytes: usize,
@@ -56,6 +55,8 @@ struct Source {
     name: Arc<str>,
     /// In units of [`UNIT`] bytes.
     room: Arc<Semaphore>,
+    /// Requests that are decoded at one time.
+    turns: Arc<Semaphore>,
 }
 
 /// Bytes that are given out together.
@@ -64,6 +65,8 @@ const UNIT: usize = 1 << 10;
 const SPREAD: usize = 2;
 /// How long a request waits for room before it is sent away.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// A request with more of them is most likely something else altogether.
+const MOST_REJECTS: usize = 10_000;
 /// The largest request, decompressed.
 const MOST_BYTES: usize = 64 << 20;
 
@@ -74,6 +77,7 @@ impl Intake {
             let source = Source {
                 name: name.as_str().into(),
                 room,
+                turns: Arc::new(Semaphore::new(settings.resources.threads.max(1))),
             };
             (name.clone(), source)
         });
@@ -81,7 +85,6 @@ impl Intake {
             sources: sources.collect(),
             enricher: Arc::clone(&settings.enricher),
             shared,
-            decoding: Arc::new(Semaphore::new(settings.resources.threads.max(1))),
             requests: RwLock::new(Some(requests)),
             most_bytes: MOST_BYTES.min(settings.ingest_bytes / SPREAD),
         }
@@ -129,8 +132,7 @@ impl Intake {
 impl Ingest for Intake {
     async fn push(&self, source: Option<&str>, body: Body) -> Result<Receipt, Refusal> {
         let source = self.source(source)?;
-        // Room for what comes at the least; the rest once its size is known.
-        let turn = Arc::clone(&self.decoding).acquire_owned().await;
+        let turn = Arc::clone(&source.turns).acquire_owned().await;
         let coding = match body.coding {
             Coding::Identity => push::Coding::Identity,
             Coding::Gzip | Coding::Zstd | Coding::Detect => push::Coding::Detected,
@@ -145,22 +147,8 @@ impl Ingest for Intake {
         })?;
         let room = self.room(source, bytes).await?;
         let enricher = Arc::clone(&self.enricher);
-        let decoded = blocking(move || {
-            let mut batches = Vec::with_capacity(chunks.len());
-            let mut rejects = Vec::new();
-            for chunk in chunks {
-                let decoded = decode::decode(chunk, ColumnSet::all());
-                rejects.extend(decoded.rejects);
-                if decoded.batch.num_rows() == 0 {
-                    continue;
-                }
-                let batch = enricher.enrich(&decoded.batch, ColumnSet::all());
-                let events = Arc::new(tail::encode(&batch)?);
-                batches.push(Encoded { batch, events });
-            }
-            Ok::<_, arrow::error::ArrowError>((batches, rejects))
-        });
-        let (batches, mut rejects) = decoded.await?.map_err(|error| unavailable(&error))?;
+        let decoded = blocking(move || decoded(chunks, &enricher));
+        let (batches, mut rejects) = decoded.await??;
         drop(turn);
         for reject in &mut rejects {
             reject.input = source.name.to_string();
@@ -187,6 +175,36 @@ impl Ingest for Intake {
             _ => Err(unavailable(&"the service is stopping")),
         }
     }
+}
+
+/// Decodes, enriches and encodes what a request holds.
+fn decoded(
+    chunks: Vec<Chunk>,
+    enricher: &Enricher,
+) -> Result<(Vec<Encoded>, Vec<Reject>), Refusal> {
+    let mut batches = Vec::with_capacity(chunks.len());
+    let mut rejects: Vec<Reject> = Vec::new();
+    for chunk in chunks {
+        let decoded = decode::decode(chunk, ColumnSet::all());
+        rejects.extend(decoded.rejects);
+        if let Some(first) = rejects.first().filter(|_| rejects.len() > MOST_REJECTS) {
+            return Err(Refusal::Malformed {
+                reason: format!(
+                    "more than {MOST_REJECTS} of its lines are no events, the first of them line {}: \
+                     {}; nothing of it was taken",
+                    first.line, first.reason,
+                ),
+            });
+        }
+        if decoded.batch.num_rows() == 0 {
+            continue;
+        }
+        let batch = enricher.enrich(&decoded.batch, ColumnSet::all());
+        let events = tail::encode(&batch).map_err(|error| unavailable(&error))?;
+        let events = Arc::new(events);
+        batches.push(Encoded { batch, events });
+    }
+    Ok((batches, rejects))
 }
 
 /// Runs what takes long away from the threads that serve.

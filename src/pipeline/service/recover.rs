@@ -1,20 +1,19 @@
 //! Taking up where the service was left: a snapshot and what came after it, or the log alone.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::{AsArray, BooleanArray, RecordBatch};
-use arrow::compute::{filter_record_batch, not};
+use arrow::compute::filter_record_batch;
 use arrow::datatypes::TimestampMicrosecondType;
-use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::Error;
-use super::evaluate::Kept;
 use crate::clock::Stopwatch;
 use crate::event::schema::{Column, ColumnSet};
 use crate::pipeline::engine::Engine;
+use crate::pipeline::kept::{Kept, Ruleset, in_time};
 use crate::pipeline::{Job, defect};
+use crate::rule::Rule;
 use crate::store::read::Span;
 use crate::store::{Control, Reader, Store};
 
@@ -37,7 +36,6 @@ pub(super) fn engine(job: &Job<'_>, store: &Store, reader: &Arc<Reader>) -> Resu
             "took up where it was left"
         );
     }
-    record_rules(job, store, reader, evaluated)?;
     Ok(engine)
 }
 
@@ -100,16 +98,6 @@ fn step(job: &Job<'_>, engine: &mut Engine, watermark: i64) -> Result<(), Error>
     Ok(())
 }
 
-/// The rows that are judged live.
-pub(super) fn in_time(batch: RecordBatch) -> Result<RecordBatch, Error> {
-    let late = batch[Column::Late.name()].as_boolean();
-    if late.true_count() == 0 {
-        return Ok(batch);
-    }
-    let rows = not(late).and_then(|in_time| filter_record_batch(&batch, &in_time));
-    Ok(rows.map_err(|error| defect(&error))?)
-}
-
 /// The rows from this order time on, in microseconds.
 fn since(batch: &RecordBatch, from: i64) -> Result<RecordBatch, Error> {
     let times = batch[Column::OrderTime.name()].as_primitive::<TimestampMicrosecondType>();
@@ -133,51 +121,25 @@ pub(super) fn fingerprint(job: &Job<'_>) -> Vec<u8> {
     hasher.finalize().to_vec()
 }
 
-/// Which rules run, and from which watermark on each version counts.
-#[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(in crate::pipeline) struct Rules(pub BTreeMap<String, Version>);
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(in crate::pipeline) struct Version {
-    pub version: String,
-    /// Microseconds; none for one that ran from the beginning of the log.
-    pub since: Option<i64>,
-}
-
-/// The control record of this kind has [`Rules`] for a body.
-pub(in crate::pipeline) const RULES: &str = "rules";
-
-/// Notes which rules run, where that has changed.
-fn record_rules(
-    job: &Job<'_>,
+/// Notes which rules run, where that has changed; gives by rule from which watermark on it counts.
+///
+/// # Errors
+/// When the store cannot be read or written.
+pub(super) fn ruleset(
+    rules: &[Rule],
     store: &Store,
     reader: &Reader,
-    watermark: i64,
-) -> Result<(), Error> {
-    let records = reader.control(RULES)?;
-    let last = records.last();
-    let known: Rules = last
-        .and_then(|(_, body)| serde_json::from_str(body).ok())
-        .unwrap_or_default();
-    let since = Some(watermark).filter(|_| last.is_some());
-    let rules = job.rules.iter().map(|rule| {
-        let version = Version {
-            version: rule.version.clone(),
-            since,
-        };
-        let same = known.0.get(&rule.name);
-        let same = same.filter(|known| known.version == rule.version);
-        (rule.name.clone(), same.cloned().unwrap_or(version))
-    });
-    let rules = Rules(rules.collect());
-    if rules == known && last.is_some() {
-        return Ok(());
+) -> Result<Vec<Option<i64>>, Error> {
+    let watermark = reader.evaluated()?.unwrap_or(i64::MIN);
+    let before = Ruleset::recorded(reader)?;
+    let ruleset = Ruleset::with(before.as_ref(), rules, watermark);
+    if before.as_ref() != Some(&ruleset) {
+        store.record(Control {
+            watermark,
+            kind: Ruleset::KIND,
+            // Texts and numbers.
+            body: serde_json::to_string(&ruleset).unwrap_or_default(),
+        })?;
     }
-    // Texts and numbers.
-    let body = serde_json::to_string(&rules).unwrap_or_default();
-    Ok(store.record(Control {
-        watermark,
-        kind: RULES,
-        body,
-    })?)
+    Ok(ruleset.since(rules))
 }
