@@ -2,8 +2,12 @@
 //! says why.
 //!
 //! ```text
-//! source ──► event ──► enrich ──► order ──► detect ──► anomaly
+//! source ──► event ──► enrich ──► admit ──► detect ──► anomaly ──► sink
 //! (bytes)   (Arrow)   (columns)  (the log)  (rules)   (records)
+//!                                   │  ▲ past            │
+//!                                 store ◄────────────────┘
+//!                                   ▲
+//!                                 serve
 //! ```
 //!
 //! The modules stand in the order of the way of the data; [`pipeline`] is the only one that sees
