@@ -11,6 +11,8 @@
 //! ```
 
 pub mod known;
+#[cfg(test)]
+mod tests;
 pub mod watermark;
 
 use std::collections::HashSet;
@@ -152,7 +154,7 @@ impl Moment {
 }
 
 #[cfg(test)]
-mod tests {
+mod examples {
     use std::sync::Arc;
 
     use arrow::array::{StringViewArray, TimestampMicrosecondArray};
