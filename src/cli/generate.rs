@@ -1,11 +1,11 @@
 use std::fs::{self, File};
-use std::io::{self, BufWriter, IsTerminal, Write};
+use std::io::{self, BufWriter, Write};
 use std::path::PathBuf;
 
 use anyhow::Context;
 use clap::Args;
-use indicatif::{ProgressBar, ProgressStyle};
 
+use super::progress::events_written;
 use super::show::thousands;
 use super::{End, Failure};
 use crate::simulate::{self, Plan};
@@ -65,14 +65,7 @@ pub(super) fn write(plan: &Plan, folder: &PathBuf) -> Result<simulate::Totals, F
     };
     let (mut events, mut networks, mut labels) =
         (create(EVENTS)?, create(NETWORKS)?, create(LABELS)?);
-    let bar = if io::stderr().is_terminal() {
-        ProgressBar::no_length()
-    } else {
-        ProgressBar::hidden()
-    };
-    if let Ok(style) = ProgressStyle::with_template("{spinner} {human_pos} events {per_sec}") {
-        bar.set_style(style);
-    }
+    let bar = events_written();
     let totals = simulate::write(
         plan,
         &mut events,

@@ -1,13 +1,18 @@
 //! The command line: one file a verb. Results go to standard output, all else to standard error.
 
 mod config;
+mod csv;
 mod demo;
 mod detect;
+mod export;
 mod format;
 mod generate;
 mod load;
 mod noise;
+mod output;
 mod progress;
+mod query;
+mod rows;
 mod rules;
 mod run;
 mod setup;
@@ -33,6 +38,8 @@ enum Verb {
     Demo(demo::Demo),
     Detect(detect::Detect),
     Run(run::Run),
+    Query(query::Query),
+    Export(export::Export),
     Token(token::Token),
     Rules(rules::Rules),
     Generate(generate::Generate),
@@ -107,6 +114,8 @@ pub fn main() -> ExitCode {
         Verb::Demo(demo) => demo.run(),
         Verb::Detect(detect) => detect.run(),
         Verb::Run(run) => run.run(),
+        Verb::Query(query) => query.run(),
+        Verb::Export(export) => export.run(),
         Verb::Token(token) => token.run(),
         Verb::Rules(rules) => rules.run(),
         Verb::Generate(generate) => generate.run(),

@@ -1,4 +1,4 @@
-//! A progress bar on standard error, where that is a terminal.
+//! Progress on standard error, where that is a terminal.
 
 use std::io::{self, IsTerminal};
 use std::sync::Arc;
@@ -58,6 +58,15 @@ impl Drop for Progress {
             // A bar that panicked is no loss.
             let _ = shown.join();
         }
+    }
+}
+
+/// Counts events that are written, for whoever sets it; to be cleared at the end.
+pub(super) fn events_written() -> ProgressBar {
+    if io::stderr().is_terminal() {
+        ProgressBar::no_length().with_style(style("{spinner} {human_pos} events {per_sec}"))
+    } else {
+        ProgressBar::hidden()
     }
 }
 

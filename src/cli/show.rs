@@ -32,9 +32,14 @@ fn is_hidden(c: char) -> bool {
         )
 }
 
+/// Whether a spreadsheet takes the text for a formula.
+pub(super) fn is_formula(text: &str) -> bool {
+    text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n'])
+}
+
 /// The text as a cell of a spreadsheet that takes it for no formula.
 pub(super) fn cell(text: &str) -> String {
-    if text.starts_with(['=', '+', '-', '@', '\t', '\r']) {
+    if is_formula(text) {
         format!("'{text}")
     } else {
         text.to_owned()
@@ -69,7 +74,7 @@ mod tests {
 
     #[test]
     fn nothing_reaches_a_spreadsheet_as_a_formula() {
-        for text in ["=1+1", "+1", "-1", "@sum", "\tx", "\rx"] {
+        for text in ["=1+1", "+1", "-1", "@sum", "\tx", "\rx", "\nx"] {
             assert_eq!(cell(text), format!("'{text}"));
         }
         assert_eq!(cell("plain = text"), "plain = text");

@@ -16,6 +16,7 @@
 mod archive;
 mod commit;
 mod outbox;
+pub mod query;
 pub mod read;
 mod segment;
 pub mod snapshot;

@@ -70,6 +70,9 @@ enum Place {
     Block(usize),
 }
 
+/// A block by its number: events and admission.
+pub(super) type Numbered = (i64, Vec<u8>, Vec<u8>);
+
 impl Reader {
     /// Opens the store in a folder.
     ///
@@ -79,6 +82,10 @@ impl Reader {
         let paths = Paths::new(folder);
         let connection = Mutex::new(read_only(&paths)?);
         Ok(Self { paths, connection })
+    }
+
+    pub(super) fn paths(&self) -> &Paths {
+        &self.paths
     }
 
     pub(super) fn read<T>(
@@ -185,6 +192,20 @@ impl Reader {
         })
     }
 
+    /// A time at or before the first event that is not before `from`, and not before `from` itself;
+    /// `None` if there is no such event. Microseconds.
+    ///
+    /// # Errors
+    /// When the state cannot be read.
+    pub fn next_event(&self, from: i64) -> Result<Option<i64>, Error> {
+        self.read("read the manifest", |connection| {
+            let query = "SELECT max(?1, min(first_event)) FROM \
+                         (SELECT first_event, last_event FROM segment UNION ALL \
+                         SELECT first_event, last_event FROM tail) WHERE last_event >= ?1";
+            connection.query_row(query, [from], |row| row.get(0))
+        })
+    }
+
     /// Where the rows of a span are. What the view holds stays readable while the service goes on.
     ///
     /// # Errors
@@ -279,12 +300,8 @@ impl Reader {
         Ok(found)
     }
 
-    /// The oldest blocks of the tail, about so many rows and one block at least: number, events and
-    /// admission.
-    pub(super) fn oldest_blocks(
-        &self,
-        most_rows: u64,
-    ) -> Result<Vec<(i64, Vec<u8>, Vec<u8>)>, Error> {
+    /// The oldest blocks of the tail, about so many rows and one block at least.
+    pub(super) fn oldest_blocks(&self, most_rows: u64) -> Result<Vec<Numbered>, Error> {
         self.read("read the tail", |connection| {
             let mut query = connection
                 .prepare_cached("SELECT seq, events, admission, rows FROM tail ORDER BY seq")?;
@@ -325,7 +342,7 @@ impl Reader {
             while let Some(row) = rows.next()? {
                 count += row.get::<_, u64>(1)?;
                 if count >= least {
-                    return Ok(row.get(0)?);
+                    return row.get(0);
                 }
             }
             Ok(i64::MIN)

@@ -1,6 +1,7 @@
 //! Promises of the whole program, each in a file.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod archive;
 mod careless;
 mod config;
 mod defects;
