@@ -75,7 +75,7 @@ impl Memory {
         const MOST: u32 = 1_048_576;
         let mut settings = check.open(block, Location::UNKNOWN);
         let memory = Self {
-            ingest_mib: settings.number("ingest_mib", 1..=MOST, 256),
+            ingest_mib: settings.number("ingest_mib", 1..=MOST, 512),
             state_mib: settings.number("state_mib", 1..=MOST, 4_096),
             query_mib: settings.number("query_mib", 1..=MOST, 1_024),
         };

@@ -162,7 +162,7 @@ impl Admission {
                 }
                 Err(error) => {
                     self.noted("admit", Err(error));
-                    let _ = answer.send(Err(self.refusal()));
+                    let _ = answer.send(Err(refusal()));
                 }
             }
         }
@@ -172,7 +172,7 @@ impl Admission {
         if !self.noted("admit", written) {
             for (answer, _) in answers {
                 // Whoever gave up waiting sends it again.
-                let _ = answer.send(Err(self.refusal()));
+                let _ = answer.send(Err(refusal()));
             }
             return;
         }
@@ -316,12 +316,13 @@ impl Admission {
         self.shared.set_amiss(STORE, amiss);
         is_good
     }
+}
 
-    fn refusal(&self) -> Refusal {
-        Refusal::Unavailable {
-            reason: "the events cannot be stored, and none of them was; see /-/ready".to_owned(),
-            retry_after_secs: 5,
-        }
+/// What is answered when nothing can be written.
+fn refusal() -> Refusal {
+    Refusal::Unavailable {
+        reason: "the events cannot be stored, and none of them was; see /-/ready".to_owned(),
+        retry_after_secs: 5,
     }
 }
 

@@ -28,10 +28,11 @@ impl Delivery {
     pub fn run(mut self) -> Result<(), Error> {
         let mut backoff = BACKOFF.0;
         loop {
+            let heard = self.shared.news.heard();
             let is_over = self.shared.is_over();
             match self.deliver() {
                 Ok(0) if is_over => return Ok(()),
-                Ok(0) => self.shared.news.wait(PATIENCE),
+                Ok(0) => self.shared.news.wait(heard, PATIENCE),
                 Ok(_) => {
                     backoff = BACKOFF.0;
                     self.note(None);
@@ -41,7 +42,7 @@ impl Delivery {
                     if is_over {
                         return Ok(());
                     }
-                    self.shared.news.wait(backoff);
+                    self.shared.end.wait(self.shared.end.heard(), backoff);
                     backoff = (backoff * 2).min(BACKOFF.1);
                 }
             }

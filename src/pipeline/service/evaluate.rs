@@ -197,11 +197,12 @@ impl Evaluation {
                         .with_label_values(&["advance"])
                         .inc();
                     self.shared.set_amiss(STORE, Some(error.to_string()));
+                    let heard = self.shared.end.heard();
                     if self.shared.is_stopping() {
                         // What is not written is judged once more after the next start.
                         return None;
                     }
-                    self.shared.end.wait(RETRY);
+                    self.shared.end.wait(heard, RETRY);
                 }
             }
         }
@@ -213,7 +214,7 @@ impl Evaluation {
             waiting.any(|waiting| waiting.load(Ordering::Relaxed) > MOST_WAITING)
         };
         while is_full() && !self.shared.is_stopping() {
-            self.shared.end.wait(RETRY);
+            self.shared.end.wait(self.shared.end.heard(), RETRY);
         }
     }
 

@@ -1,6 +1,7 @@
 //! From a request to rows: decoded, enriched and encoded before they meet those of others.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -49,6 +50,8 @@ pub(super) struct Intake {
     /// Gone once the service takes no more.
     requests: RwLock<Option<SyncSender<Request>>>,
     most_bytes: usize,
+    /// Rows of the tail beyond which nothing more is taken until some are sealed.
+    most_tail: u64,
 }
 
 struct Source {
@@ -63,6 +66,8 @@ struct Source {
 const UNIT: usize = 1 << 10;
 /// What a decoded event takes for every byte of its line.
 const SPREAD: usize = 2;
+/// How many seals the archive may lie behind.
+const MOST_SEALS: u64 = 16;
 /// How long a request waits for room before it is sent away.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// A request with more of them is most likely something else altogether.
@@ -87,6 +92,7 @@ impl Intake {
             shared,
             requests: RwLock::new(Some(requests)),
             most_bytes: MOST_BYTES.min(settings.ingest_bytes / SPREAD),
+            most_tail: settings.seal_rows.saturating_mul(MOST_SEALS),
         }
     }
 
@@ -132,6 +138,12 @@ impl Intake {
 impl Ingest for Intake {
     async fn push(&self, source: Option<&str>, body: Body) -> Result<Receipt, Refusal> {
         let source = self.source(source)?;
+        if self.shared.tail_rows.load(Ordering::Relaxed) > self.most_tail {
+            // The archive does not keep up, or cannot be written.
+            return Err(Refusal::Busy {
+                retry_after_secs: 1,
+            });
+        }
         let turn = Arc::clone(&source.turns).acquire_owned().await;
         let coding = match body.coding {
             Coding::Identity => push::Coding::Identity,

@@ -24,23 +24,26 @@ const LOOK: Duration = Duration::from_millis(500);
 impl Sealing {
     pub fn run(self) -> Result<(), Error> {
         let mut since = Stopwatch::start();
-        while !self.shared.is_stopping() {
+        loop {
+            let heard = self.shared.end.heard();
+            if self.shared.is_stopping() {
+                return Ok(());
+            }
             let rows = self.shared.tail_rows.load(Ordering::Relaxed);
             let is_due = since.elapsed() >= self.every;
             if rows < self.rows && !is_due {
-                self.shared.end.wait(LOOK.min(self.every));
+                self.shared.end.wait(heard, LOOK.min(self.every));
                 continue;
             }
             let sealed = self.seal();
             self.shared
                 .set_amiss("archive", sealed.as_ref().err().map(ToString::to_string));
             if sealed.is_err() {
-                self.shared.end.wait(LOOK);
+                self.shared.end.wait(heard, LOOK);
             } else if is_due {
                 since = Stopwatch::start();
             }
         }
-        Ok(())
     }
 
     fn seal(&self) -> Result<Sealed, store::Error> {

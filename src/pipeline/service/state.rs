@@ -51,13 +51,17 @@ impl Bell {
         self.bell.notify_all();
     }
 
-    /// Waits until it rings, or `patience` is over.
-    pub fn wait(&self, patience: Duration) {
+    /// How often it has rung; asked before looking for something to do, so that nothing is missed.
+    pub fn heard(&self) -> u64 {
+        *locked(&self.rung)
+    }
+
+    /// Waits until it has rung more often than was heard, or `patience` is over.
+    pub fn wait(&self, heard: u64, patience: Duration) {
         let rung = locked(&self.rung);
-        let before = *rung;
         let waited = self
             .bell
-            .wait_timeout_while(rung, patience, |rung| *rung == before);
+            .wait_timeout_while(rung, patience, |rung| *rung == heard);
         drop(waited);
     }
 }

@@ -17,13 +17,16 @@ const LOOK: Duration = Duration::from_secs(1);
 
 impl Watching {
     pub fn run(self) -> Result<(), Error> {
-        while !self.shared.is_stopping() {
+        loop {
+            let heard = self.shared.end.heard();
+            if self.shared.is_stopping() {
+                return Ok(());
+            }
             if let Err(error) = self.look() {
                 tracing::warn!(%error, "the store could not be looked at");
             }
-            self.shared.end.wait(LOOK);
+            self.shared.end.wait(heard, LOOK);
         }
-        Ok(())
     }
 
     pub fn look(&self) -> Result<(), store::Error> {
