@@ -18,7 +18,7 @@ use gridwatch::event::frame::{Chunk, Framer};
 use gridwatch::event::schema::ColumnSet;
 use gridwatch::event::time::MICROS;
 use gridwatch::store::tail::{self, Decision};
-use gridwatch::store::{Admission, Admit, Block, Reader, Store};
+use gridwatch::store::{Admission, Admit, Block, Fresh, Reader, Store};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
@@ -94,7 +94,7 @@ pub fn build(home: &Path, plan: &Plan, cancel: &CancellationToken) -> Result<Mad
                 blocks: &blocks,
                 ..Admit::default()
             })?;
-            let sealed = store.seal(&reader, u64::MAX)?;
+            let sealed = store.seal(&reader, u64::MAX, &Fresh::new(0))?;
             segments += sealed.segments;
             rows += sealed.rows;
             let tenths = rows * 10 / plan.events;

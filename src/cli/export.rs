@@ -146,6 +146,7 @@ impl Export {
         sheet: &mut Sheet,
         bar: &ProgressBar,
     ) -> Result<u64, Failure> {
+        let failure = |error| failure(error, reader);
         let mut events = 0;
         let mut from = self.from.unwrap_or(0);
         let to = self.to.unwrap_or(i64::MAX);

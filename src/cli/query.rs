@@ -58,7 +58,8 @@ impl Query {
         let setup = Setup::read(&self.config)?;
         let reader = Reader::open(&setup.store_path()).map_err(Failure::io)?;
         let limits = limits(&setup);
-        let query = query::Query::new(&reader, Span::All, limits).map_err(failure)?;
+        let query = query::Query::new(&reader, Span::All, limits);
+        let query = query.map_err(|error| failure(error, &reader))?;
         let runtime = runtime(limits)?;
         let (sender, batches) = sync_channel(2);
         let sql = self.sql.clone();
@@ -70,6 +71,7 @@ impl Query {
             batches,
             left: Duration::from_secs(self.timeout_secs.into()),
             secs: self.timeout_secs,
+            reader: &reader,
         };
         let written = self.write(&mut waiting);
         // Whoever still sends sees that nobody waits; what is in temporary files goes with it.
@@ -78,7 +80,7 @@ impl Query {
         written.map(|()| End::Good)
     }
 
-    fn write(&self, batches: &mut Waiting) -> Result<(), Failure> {
+    fn write(&self, batches: &mut Waiting<'_>) -> Result<(), Failure> {
         let default = Format::default_for(io::stdout().is_terminal());
         let mut out = Output::standard();
         let mut rows = Rows::of(self.format.unwrap_or(default));
@@ -109,7 +111,15 @@ pub(super) fn runtime(limits: Limits) -> Result<Runtime, Failure> {
         .map_err(Failure::internal)
 }
 
-pub(super) fn failure(error: query::Error) -> Failure {
+/// Why a query over this store failed: DataFusion does not say in which file.
+pub(super) fn failure(error: query::Error, reader: &Reader) -> Failure {
+    let error = match error {
+        query::Error::Io(reason) => match reader.check_segments() {
+            Ok(()) => query::Error::Io(reason),
+            Err(damaged) => query::Error::Store(damaged),
+        },
+        error => error,
+    };
     match error {
         query::Error::Refused(_) => Failure::usage(error),
         query::Error::Io(_) | query::Error::Store(_) => Failure::io(error),
@@ -140,14 +150,15 @@ fn pass(sender: &SyncSender<Message>, message: Message) -> bool {
 }
 
 /// What a query returns, for as long as it may be waited for.
-struct Waiting {
+struct Waiting<'a> {
+    reader: &'a Reader,
     batches: Receiver<Message>,
     left: Duration,
     /// What `left` was.
     secs: u32,
 }
 
-impl Waiting {
+impl Waiting<'_> {
     /// The next batch; `None` after the last.
     fn next(&mut self) -> Result<Option<RecordBatch>, Failure> {
         // What whoever reads the output takes does not count.
@@ -155,7 +166,7 @@ impl Waiting {
         let received = self.batches.recv_timeout(self.left);
         self.left = self.left.saturating_sub(watch.elapsed());
         match received {
-            Ok(message) => message.map_err(failure),
+            Ok(message) => message.map_err(|error| failure(error, self.reader)),
             Err(RecvTimeoutError::Timeout) => Err(Failure::internal(anyhow!(
                 "the query was ended after {} s: narrow it, to a span of event_time for instance, or \
                  raise --timeout-secs",

@@ -106,23 +106,38 @@ fn settings(setup: &Setup) -> Result<Settings, Failure> {
 }
 
 async fn run(settings: Settings, address: SocketAddr) -> Result<(), Failure> {
+    let (asked, stopping) = watch::channel(0);
+    signals(asked).map_err(Failure::internal)?;
+    tokio::select! {
+        ended = serve(settings, address, stopping.clone()) => ended,
+        () = until(stopping.clone(), 2) => {
+            Err(Failure::io(anyhow!("ended at once, as a second signal asked")))
+        }
+        () = overdue(stopping) => Err(Failure::io(anyhow!(
+            "ended after {} s with work left, which is done after the next start",
+            PATIENCE.as_secs()
+        ))),
+    }
+}
+
+/// Runs until a signal asks to end, and ends in order.
+async fn serve(
+    settings: Settings,
+    address: SocketAddr,
+    stopping: watch::Receiver<u32>,
+) -> Result<(), Failure> {
+    let store = settings.store.clone();
+    let starting = tokio::task::spawn_blocking(move || Service::start(settings, Metrics::new()));
+    let starting = starting.await.map_err(Failure::internal)?;
+    let mut service = starting.map_err(failure)?;
     let listener = TcpListener::bind(address).await.map_err(|error| {
         Failure::io(anyhow!(
             "cannot listen on {address}: {error}; name another `serve.address`"
         ))
     })?;
     let address = listener.local_addr().map_err(Failure::io)?;
-    let store = settings.store.clone();
-    let (asked, stopping) = watch::channel(0);
-    signals(asked).map_err(Failure::internal)?;
-    let starting = tokio::task::spawn_blocking(move || Service::start(settings, Metrics::new()));
-    let mut service = tokio::select! {
-        service = starting => service.map_err(Failure::internal)?.map_err(failure)?,
-        () = until(stopping.clone(), 1) => return Ok(()),
-    };
     tracing::info!(%address, store = %store.display(), "gridwatch runs");
-    let services = service.services();
-    let serving = serve::serve(listener, services, until(stopping.clone(), 1));
+    let serving = serve::serve(listener, service.services(), until(stopping, 1));
     let failed = tokio::select! {
         served = serving => served.map(|()| None).map_err(Failure::io)?,
         error = service.failed() => Some(error),
@@ -130,16 +145,19 @@ async fn run(settings: Settings, address: SocketAddr) -> Result<(), Failure> {
     if let Some(error) = failed {
         return Err(failure(error));
     }
+    if !service.has_begun() {
+        tracing::info!("gridwatch ends before it began; nothing was taken");
+        return Ok(());
+    }
     tracing::info!("gridwatch ends: what was taken is judged and written");
     let ending = tokio::task::spawn_blocking(move || service.stop());
-    tokio::select! {
-        ended = ending => ended.map_err(Failure::internal),
-        () = until(stopping, 2) => Err(Failure::io(anyhow!("ended at once, as a second signal asked"))),
-        () = tokio::time::sleep(PATIENCE) => Err(Failure::io(anyhow!(
-            "ended after {} s with work left, which is done after the next start",
-            PATIENCE.as_secs()
-        ))),
-    }
+    ending.await.map_err(Failure::internal)?.map_err(failure)
+}
+
+/// Is over when ending takes too long.
+async fn overdue(stopping: watch::Receiver<u32>) {
+    until(stopping, 1).await;
+    tokio::time::sleep(PATIENCE).await;
 }
 
 /// Counts the signals that ask to end.
@@ -166,7 +184,7 @@ async fn until(mut stopping: watch::Receiver<u32>, signals: u32) {
 
 fn failure(error: service::Error) -> Failure {
     match error {
-        service::Error::Store(_) => Failure::io(error),
+        service::Error::Store(_) | service::Error::Unwritten => Failure::io(error),
         service::Error::Detect(error) => super::detect::failure(error),
         service::Error::Gone(_) => Failure::internal(error),
     }

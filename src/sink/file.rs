@@ -81,6 +81,11 @@ impl Open {
             .open(path)?;
         let bytes = whole_lines(&mut file)?;
         file.set_len(bytes)?;
+        // The name is there after a power cut, too.
+        let folder = path
+            .parent()
+            .filter(|folder| !folder.as_os_str().is_empty());
+        File::open(folder.unwrap_or(Path::new(".")))?.sync_all()?;
         Ok(Self { file, bytes })
     }
 }

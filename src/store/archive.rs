@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::TimestampMicrosecondType;
@@ -10,7 +11,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use super::segment::{self, Segment};
-use super::{Error, Reader, Store, tail};
+use super::{Error, Reader, Store};
 use crate::event::order::arranged;
 use crate::event::schema::{Column, ColumnSet};
 
@@ -21,29 +22,80 @@ pub struct Sealed {
     pub segments: u64,
 }
 
+/// Rows of the newest blocks, as they were admitted, so that most need not be read to be sealed.
+#[derive(Debug)]
+pub struct Fresh {
+    most_rows: usize,
+    held: Mutex<Held>,
+}
+
+#[derive(Debug, Default)]
+struct Held {
+    rows: usize,
+    /// By the number of the block.
+    batches: BTreeMap<i64, RecordBatch>,
+}
+
+impl Fresh {
+    /// At most so many rows.
+    pub fn new(most_rows: usize) -> Self {
+        Self {
+            most_rows,
+            held: Mutex::default(),
+        }
+    }
+
+    /// Holds the rows of a block, if there is room.
+    pub fn insert(&self, number: i64, batch: RecordBatch) {
+        let mut held = self.held();
+        if held.rows + batch.num_rows() <= self.most_rows {
+            held.rows += batch.num_rows();
+            held.batches.insert(number, batch);
+        }
+    }
+
+    fn get(&self, number: i64) -> Option<RecordBatch> {
+        self.held().batches.get(&number).cloned()
+    }
+
+    /// Lets go of the blocks up to this one.
+    fn forget(&self, last: i64) {
+        let mut held = self.held();
+        let newer = held.batches.split_off(&last.saturating_add(1));
+        held.batches = newer;
+        held.rows = held.batches.values().map(RecordBatch::num_rows).sum();
+    }
+
+    fn held(&self) -> MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 impl Store {
     /// Moves the oldest blocks of the tail to the archive, about so many rows of them and one block at
-    /// least. The reader must be of this store.
+    /// least. The reader must be of this store; blocks whose rows are at hand are not read.
     ///
     /// # Errors
     /// When a file or the manifest cannot be written; the tail then still holds all of it.
-    pub fn seal(&self, reader: &Reader, most_rows: u64) -> Result<Sealed, Error> {
+    pub fn seal(&self, reader: &Reader, most_rows: u64, fresh: &Fresh) -> Result<Sealed, Error> {
         let blocks = reader.oldest_blocks(most_rows)?;
-        let (Some((first, ..)), Some((last, ..))) = (blocks.first(), blocks.last()) else {
+        let (Some(first), Some(last)) = (blocks.first().copied(), blocks.last().copied()) else {
             return Ok(Sealed::default());
         };
-        let (first, last) = (*first, *last);
-        let batches = blocks.into_iter();
-        let batches = batches.map(|(_, events, admission)| tail::decode(&events, &admission));
+        let batches = blocks.into_iter().map(|number| match fresh.get(number) {
+            Some(batch) => Ok(batch),
+            None => reader.block(number),
+        });
         let batches = batches.collect::<Result<Vec<_>, _>>()?;
         let mut segments = Vec::new();
         for (day, rows) in by_day(&batches) {
             let batch = arranged(&ColumnSet::all().schema(), &batches, &rows);
             let batch = batch.map_err(|error| Error::Query(error.to_string()))?;
-            let name = format!("{first:012}-{last:012}.parquet");
+            let name = format!("{first:012}-{last:012}");
             segments.push(self.write_segment(&date(day), &name, &batch)?);
         }
         self.enter(&segments, last)?;
+        fresh.forget(last);
         Ok(Sealed {
             rows: segments.iter().map(|segment| segment.rows).sum(),
             segments: segments.len() as u64,
@@ -54,9 +106,21 @@ impl Store {
     fn write_segment(&self, date: &str, name: &str, batch: &RecordBatch) -> Result<Segment, Error> {
         let folder = self.paths().events().join(format!("date={date}"));
         fs::create_dir_all(&folder).map_err(Error::io(&folder))?;
-        let path = folder.join(name);
-        let unfinished = path.with_extension("tmp");
-        let bytes = segment::write(&unfinished, batch)?;
+        // One of this name may be left of a state that was replaced by an older one.
+        let mut names = (0..).map(|again| match again {
+            0 => format!("{name}.parquet"),
+            again => format!("{name}.{again}.parquet"),
+        });
+        let is_free = |name: &String| !folder.join(name).exists();
+        let name = names
+            .find(is_free)
+            .unwrap_or_else(|| format!("{name}.parquet"));
+        let path = folder.join(&name);
+        let unfinished = folder.join(format!("{name}{UNFINISHED}"));
+        let bytes = segment::write(&unfinished, batch).inspect_err(|_| {
+            // What it takes may be what is missing; if it stays, the next start removes it.
+            let _ = fs::remove_file(&unfinished);
+        })?;
         fs::rename(&unfinished, &path).map_err(Error::io(&path))?;
         for folder in [folder.as_path(), &self.paths().events()] {
             sync(folder)?;
@@ -70,15 +134,16 @@ impl Store {
         })
     }
 
-    /// Removes the files of the archive that the manifest does not name: they are left of a seal that
-    /// did not come to its end, and the tail holds their rows. Gives their paths.
+    /// Removes what a seal that did not come to its end has left: files that the manifest does not name,
+    /// and whose rows the tail holds. Gives their paths. Any other file is left alone.
     ///
     /// # Errors
-    /// When a folder cannot be read, or a file not removed.
+    /// [`Error::Damaged`] if there is an archive and the state knows nothing of it; when a folder cannot
+    /// be read, or a file not removed.
     pub fn remove_orphans(&self, reader: &Reader) -> Result<Vec<String>, Error> {
         let known = reader.segment_paths()?;
         let events = self.paths().events();
-        let mut removed = Vec::new();
+        let (mut removed, mut strange) = (Vec::new(), 0);
         for day in entries(&events)? {
             let Some(day_name) = name(&day).filter(|name| name.starts_with("date=")) else {
                 continue;
@@ -88,17 +153,47 @@ impl Store {
                     continue;
                 };
                 let path = format!("events/{day_name}/{file_name}");
-                let is_ours = [".parquet", ".tmp"]
-                    .iter()
-                    .any(|end| file_name.ends_with(end));
-                if is_ours && !known.contains(&path) {
+                if known.contains(&path) {
+                    continue;
+                }
+                let is_left = match file_name.strip_suffix(".parquet") {
+                    Some(stem) => match numbers(stem) {
+                        Some((first, last)) => reader.holds_block(first, last)?,
+                        None => false,
+                    },
+                    None => file_name.ends_with(UNFINISHED),
+                };
+                if is_left {
                     fs::remove_file(&file).map_err(Error::io(&file))?;
                     removed.push(path);
+                } else {
+                    strange += 1;
                 }
             }
         }
+        if strange > 0 && known.is_empty() && reader.is_new()? {
+            return Err(Error::Damaged {
+                what: self.paths().state().display().to_string(),
+                reason: format!("it knows nothing of the {strange} files of the archive beside it"),
+            });
+        }
+        if strange > 0 {
+            tracing::warn!(
+                files = strange,
+                "files that the store knows nothing of are left alone"
+            );
+        }
         Ok(removed)
     }
+}
+
+/// How a file that is being written ends.
+const UNFINISHED: &str = ".tmp";
+
+/// The first and the last block of a segment, as its name has them.
+fn numbers(stem: &str) -> Option<(i64, i64)> {
+    let (first, last) = stem.split('.').next()?.split_once('-')?;
+    Some((first.parse().ok()?, last.parse().ok()?))
 }
 
 fn entries(folder: &Path) -> Result<Vec<std::path::PathBuf>, Error> {

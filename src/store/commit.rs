@@ -83,11 +83,11 @@ const MOST_REFUSED: i64 = 100_000;
 const STEPS_KEPT: i64 = 24 * 3600 * 1_000_000;
 
 impl Store {
-    /// Writes what came in.
+    /// Writes what came in; gives the numbers of the blocks.
     ///
     /// # Errors
     /// When it cannot be written; then nothing was.
-    pub fn admit(&self, admit: &Admit<'_>) -> Result<(), Error> {
+    pub fn admit(&self, admit: &Admit<'_>) -> Result<Vec<i64>, Error> {
         let admissions = admit.blocks.iter().map(|b| encode_admission(&b.admission));
         let admissions = admissions.collect::<Result<Vec<_>, _>>();
         let admissions = admissions.map_err(|error| Error::Query(error.to_string()))?;
@@ -99,6 +99,7 @@ impl Store {
                 "INSERT INTO tail (rows, first_order, last_order, first_event, last_event, events, \
                  admission) VALUES (?, ?, ?, ?, ?, ?, ?)",
             )?;
+            let mut numbers = Vec::with_capacity(admit.blocks.len());
             for (block, admission) in admit.blocks.iter().zip(&admissions) {
                 insert.execute(params![
                     block.rows as i64,
@@ -109,6 +110,7 @@ impl Store {
                     block.events.as_slice(),
                     admission,
                 ])?;
+                numbers.push(transaction.last_insert_rowid());
             }
             for refused in admit.refused {
                 let mut insert = transaction.prepare_cached(
@@ -134,7 +136,7 @@ impl Store {
                 )?;
                 insert.execute(params![control.watermark, control.kind, control.body])?;
             }
-            Ok(())
+            Ok(numbers)
         })
     }
 
@@ -214,6 +216,16 @@ impl Store {
         })
     }
 
+    /// Tries whether anything can be written.
+    ///
+    /// # Errors
+    /// When it cannot.
+    pub fn probe(&self, now: i64) -> Result<(), Error> {
+        self.transaction("write at all", |transaction| {
+            set_meta(transaction, "probed", now)
+        })
+    }
+
     /// Writes a control record by itself.
     ///
     /// # Errors
@@ -222,7 +234,8 @@ impl Store {
         self.admit(&Admit {
             control: &[control],
             ..Admit::default()
-        })
+        })?;
+        Ok(())
     }
 }
 

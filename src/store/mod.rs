@@ -28,7 +28,7 @@ pub mod token;
 use std::io;
 use std::path::{Path, PathBuf};
 
-pub use self::archive::Sealed;
+pub use self::archive::{Fresh, Sealed};
 pub use self::commit::{Admit, Advance, Control, Found, Refused};
 pub use self::outbox::Entry;
 pub use self::read::{Reader, Totals};
@@ -38,13 +38,13 @@ pub use self::tail::{Admission, Block};
 /// Why the store cannot do what it should.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    #[error("{path}: {source}; check that the folder can be written and that its disk has space")]
-    Io { path: String, source: io::Error },
-    #[error("{path}: cannot {doing}: {}{}", source, remedy(source))]
+    #[error("{path}: {error}; {}", remedy(error))]
+    Io { path: String, error: io::Error },
+    #[error("{path}: cannot {doing}: {error}; {}", state_remedy(error))]
     State {
         path: String,
         doing: &'static str,
-        source: rusqlite::Error,
+        error: rusqlite::Error,
     },
     #[error("{path} is used by another gridwatch; stop it first, or name another `store.path`")]
     Locked { path: String },
@@ -64,37 +64,37 @@ pub enum Error {
     Query(String),
 }
 
+/// What is to be done about an error of the system.
+fn remedy(error: &io::Error) -> &'static str {
+    use io::ErrorKind as K;
+    match error.kind() {
+        K::NotFound => "it was there before: restore it from a backup",
+        K::NotADirectory | K::AlreadyExists => "name a folder as `store.path`",
+        K::PermissionDenied | K::ReadOnlyFilesystem => {
+            "grant write permission on the folder, or run as its owner"
+        }
+        _ => "check that the folder can be written and that its disk has space",
+    }
+}
+
 /// What is to be done about an error of SQLite.
-fn remedy(error: &rusqlite::Error) -> &'static str {
+fn state_remedy(error: &rusqlite::Error) -> &'static str {
     use rusqlite::ErrorCode as C;
     match error.sqlite_error_code() {
-        Some(C::DiskFull) => "; free some space on its disk",
+        Some(C::DiskFull) => "free some space on its disk",
         Some(C::ReadOnly | C::PermissionDenied | C::CannotOpen) => {
-            "; grant write permission on the folder, or run as its owner"
+            "grant write permission on the folder, or run as its owner"
         }
-        Some(C::DatabaseCorrupt | C::NotADatabase) => "; it is damaged, restore it from a backup",
-        Some(C::DatabaseBusy | C::DatabaseLocked) => "; another process writes to it, try again",
-        _ => "",
+        Some(C::DatabaseCorrupt | C::NotADatabase) => "it is damaged, restore it from a backup",
+        Some(C::DatabaseBusy | C::DatabaseLocked) => "another process writes to it, try again",
+        _ => "check its disk",
     }
 }
 
 impl Error {
-    /// Whether it may go away by itself: when space is freed, for instance.
-    pub fn is_passing(&self) -> bool {
-        use rusqlite::ErrorCode as C;
-        match self {
-            Self::Io { .. } => true,
-            Self::State { source, .. } => !matches!(
-                source.sqlite_error_code(),
-                Some(C::DatabaseCorrupt | C::NotADatabase)
-            ),
-            _ => false,
-        }
-    }
-
     fn io(path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.display().to_string();
-        |source| Self::Io { path, source }
+        |error| Self::Io { path, error }
     }
 }
 

@@ -88,7 +88,7 @@ impl Query {
     /// When the store cannot be read.
     pub fn new(reader: &Reader, span: Span, limits: Limits) -> Result<Self, Error> {
         let context = SessionContext::new_with_state(state(limits)?);
-        let events = reader.view(span)?.into_table()?;
+        let events = reader.view(span)?.into_table();
         context.register_table(EVENTS, Arc::new(events))?;
         context.register_table(ANOMALIES, Arc::new(Anomalies::of(reader)?))?;
         Ok(Self { context })

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arrow::array::{AsArray, BooleanArray, RecordBatch};
 use arrow::compute::filter_record_batch;
 use arrow::datatypes::TimestampMicrosecondType;
+use rayon::prelude::*;
 use rusqlite::{Connection, OptionalExtension};
 
 use super::commit::EVALUATED;
@@ -69,9 +70,6 @@ enum Place {
     Segment(usize),
     Block(usize),
 }
-
-/// A block by its number: events and admission.
-pub(super) type Numbered = (i64, Vec<u8>, Vec<u8>);
 
 impl Reader {
     /// Opens the store in a folder.
@@ -251,6 +249,21 @@ impl Reader {
         })
     }
 
+    /// Reads all of the archive, to find out which file is damaged.
+    ///
+    /// # Errors
+    /// The first that is.
+    pub fn check_segments(&self) -> Result<(), Error> {
+        let view = self.view(Span::All)?;
+        for segment in &view.segments {
+            let path = view.path(segment);
+            for batch in segment::read(&path, ColumnSet::all())? {
+                batch.map_err(segment::damaged(&path))?;
+            }
+        }
+        Ok(())
+    }
+
     /// The rows with all columns of the events of these times and ids, in no particular order.
     ///
     /// # Errors
@@ -260,6 +273,8 @@ impl Reader {
         events: &[(i64, &str)],
         columns: ColumnSet,
     ) -> Result<Vec<RecordBatch>, Error> {
+        let named: ColumnSet = [Column::EventTime, Column::EventId].into_iter().collect();
+        let columns = columns.union(named);
         let times = events.iter().map(|(time, _)| *time);
         let (Some(first), Some(last)) = (times.clone().min(), times.clone().max()) else {
             return Ok(Vec::new());
@@ -284,7 +299,7 @@ impl Reader {
             }
         }
         for block in &view.blocks {
-            let batch = tail::decode(&block.events, &block.admission)?;
+            let batch = block.rows(columns)?;
             let at = batch[Column::EventTime.name()].as_primitive::<TimestampMicrosecondType>();
             let id = batch[Column::EventId.name()].as_string_view();
             let is_wanted =
@@ -300,22 +315,58 @@ impl Reader {
         Ok(found)
     }
 
-    /// The oldest blocks of the tail, about so many rows and one block at least.
-    pub(super) fn oldest_blocks(&self, most_rows: u64) -> Result<Vec<Numbered>, Error> {
+    /// The numbers of the oldest blocks of the tail, about so many rows and one block at least.
+    pub(super) fn oldest_blocks(&self, most_rows: u64) -> Result<Vec<i64>, Error> {
         self.read("read the tail", |connection| {
-            let mut query = connection
-                .prepare_cached("SELECT seq, events, admission, rows FROM tail ORDER BY seq")?;
+            let mut query = connection.prepare_cached("SELECT seq, rows FROM tail ORDER BY seq")?;
             let mut rows = query.query([])?;
             let (mut blocks, mut count) = (Vec::new(), 0);
             while let Some(row) = rows.next()? {
-                blocks.push((row.get(0)?, row.get(1)?, row.get(2)?));
-                count += row.get::<_, u64>(3)?;
+                blocks.push(row.get(0)?);
+                count += row.get::<_, u64>(1)?;
                 if count >= most_rows {
                     break;
                 }
             }
             Ok(blocks)
         })
+    }
+
+    /// Whether the tail holds any of these blocks.
+    pub(super) fn holds_block(&self, first: i64, last: i64) -> Result<bool, Error> {
+        self.read("read the tail", |connection| {
+            let query = "SELECT EXISTS (SELECT 1 FROM tail WHERE seq BETWEEN ? AND ?)";
+            connection.query_row(query, [first, last], |row| row.get(0))
+        })
+    }
+
+    /// Whether no event ever came.
+    pub(super) fn is_new(&self) -> Result<bool, Error> {
+        self.read("read the tail", |connection| {
+            let query = "SELECT NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = 'tail')";
+            connection.query_row(query, [], |row| row.get(0))
+        })
+    }
+
+    /// A number that no other store has.
+    ///
+    /// # Errors
+    /// When the state cannot be read.
+    pub fn id(&self) -> Result<i64, Error> {
+        self.read("read the state", |connection| {
+            let query = "SELECT value FROM meta WHERE name = 'id'";
+            connection.query_row(query, [], |row| row.get(0))
+        })
+    }
+
+    /// The rows of a block of the tail.
+    pub(super) fn block(&self, number: i64) -> Result<RecordBatch, Error> {
+        let (events, admission): (Vec<u8>, Vec<u8>) = self.read("read the tail", |connection| {
+            let mut query =
+                connection.prepare_cached("SELECT events, admission FROM tail WHERE seq = ?")?;
+            query.query_row([number], |row| Ok((row.get(0)?, row.get(1)?)))
+        })?;
+        tail::decode(&events, &admission, ColumnSet::all())
     }
 
     pub(super) fn segment_paths(&self) -> Result<HashSet<String>, Error> {
@@ -364,6 +415,12 @@ impl Reader {
     }
 }
 
+impl Stored {
+    fn rows(&self, columns: ColumnSet) -> Result<RecordBatch, Error> {
+        tail::decode(&self.events, &self.admission, columns)
+    }
+}
+
 impl View {
     /// What there is to read, by the least order time.
     pub fn pieces(&self) -> Vec<Piece> {
@@ -385,7 +442,6 @@ impl View {
     /// # Errors
     /// When a file is not there, or damaged.
     pub fn load(&self, piece: Piece, columns: ColumnSet) -> Result<Vec<RecordBatch>, Error> {
-        let defect = |error: arrow::error::ArrowError| Error::Query(error.to_string());
         match piece.place {
             Place::Segment(at) => {
                 let path = self.paths.folder().join(&self.segments[at].path);
@@ -393,25 +449,19 @@ impl View {
                 read.collect::<Result<_, _>>()
                     .map_err(segment::damaged(&path))
             }
-            Place::Block(at) => {
-                let block = &self.blocks[at];
-                let batch = tail::decode(&block.events, &block.admission)?;
-                let schema = batch.schema();
-                let wanted = columns.iter().map(|column| schema.index_of(column.name()));
-                let wanted: Vec<usize> = wanted.collect::<Result<_, _>>().map_err(defect)?;
-                Ok(vec![batch.project(&wanted).map_err(defect)?])
-            }
+            Place::Block(at) => Ok(vec![self.blocks[at].rows(columns)?]),
         }
     }
 
-    /// The rows that are not in a segment yet, with all columns.
-    ///
-    /// # Errors
-    /// When a block is damaged.
-    pub fn tail(&self) -> Result<Vec<RecordBatch>, Error> {
-        let blocks = self.blocks.iter();
-        let batches = blocks.map(|block| tail::decode(&block.events, &block.admission));
-        batches.collect()
+    /// Whether all rows are in segments.
+    pub(super) fn is_sealed(&self) -> bool {
+        self.blocks.is_empty()
+    }
+
+    /// The rows that are not in a segment yet, those columns of them.
+    pub(super) fn tail(&self, columns: ColumnSet) -> Result<Vec<RecordBatch>, Error> {
+        let blocks = self.blocks.par_iter();
+        blocks.map(|block| block.rows(columns)).collect()
     }
 
     pub(super) fn path(&self, segment: &Segment) -> std::path::PathBuf {

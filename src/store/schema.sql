@@ -4,6 +4,7 @@ CREATE TABLE meta (
     name  TEXT PRIMARY KEY,
     value INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
+INSERT INTO meta (name, value) VALUES ('id', random());
 
 -- Events that are in the log and not yet in a segment, a block for each batch that came.
 CREATE TABLE tail (

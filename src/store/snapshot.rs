@@ -10,7 +10,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::{Error, Store};
 
@@ -47,13 +47,23 @@ impl Store {
         Ok(bytes)
     }
 
-    /// The snapshots that can be read and hold nothing beyond this watermark, the newest first; read
-    /// one by one.
+    /// The snapshots that can be read, the newest first; read one by one. Those beyond this watermark are
+    /// removed: what they hold is not in the log any more, since an older state took the place of a newer
+    /// one.
     ///
     /// # Errors
-    /// When the folder cannot be read.
+    /// When the folder cannot be read, or a file not removed.
     pub fn snapshots(&self, evaluated: i64) -> Result<impl Iterator<Item = Snapshot>, Error> {
-        let files = self.snapshot_files()?.into_iter();
+        let mut files = self.snapshot_files()?;
+        while let Some(beyond) = files
+            .first()
+            .filter(|path| watermark(path) > Some(evaluated))
+        {
+            tracing::warn!(path = %beyond.display(), "a snapshot of what the log does not hold is removed");
+            fs::remove_file(beyond).map_err(Error::io(beyond))?;
+            files.remove(0);
+        }
+        let files = files.into_iter();
         let read = files.filter_map(|path| match fs::read(&path).map(|bytes| parse(&bytes)) {
             Ok(Some(snapshot)) => Some(snapshot),
             Ok(None) => {
@@ -68,18 +78,24 @@ impl Store {
         Ok(read.filter(move |snapshot| snapshot.watermark <= evaluated))
     }
 
-    /// The newest first.
+    /// Ours alone, the newest first.
     fn snapshot_files(&self) -> Result<Vec<PathBuf>, Error> {
         let folder = self.paths().snapshots();
         let entries = fs::read_dir(&folder).map_err(Error::io(&folder))?;
         let paths = entries.map(|entry| entry.map(|entry| entry.path()));
         let paths = paths.collect::<io::Result<Vec<_>>>();
         let mut paths = paths.map_err(Error::io(&folder))?;
-        paths.retain(|path| path.extension().is_some_and(|ending| ending == ENDING));
-        paths.sort();
-        paths.reverse();
+        paths.retain(|path| watermark(path).is_some());
+        paths.sort_by_key(|path| std::cmp::Reverse(watermark(path)));
         Ok(paths)
     }
+}
+
+/// The watermark of a snapshot, as the name of its file has it; `None` if it is none of ours.
+fn watermark(path: &Path) -> Option<i64> {
+    let stem = path.file_stem()?.to_str()?;
+    let is_ours = path.extension()? == ENDING && stem.len() == 20;
+    is_ours.then(|| stem.parse().ok())?
 }
 
 /// Writes to the file and to a checksum.
@@ -157,8 +173,6 @@ mod tests {
         }
         let found = |evaluated| store.snapshots(evaluated).unwrap().next();
         assert_eq!(found(9), Some(snapshot(9)));
-        assert_eq!(found(8), Some(snapshot(7)));
-        assert_eq!(found(6), None, "the oldest made room");
         let newest = &store.snapshot_files().unwrap()[0];
         for cut in [0, 20, 40] {
             let bytes = fs::read(newest).unwrap();
@@ -170,5 +184,11 @@ mod tests {
         bytes[36] ^= 1;
         fs::write(newest, bytes).unwrap();
         assert_eq!(found(9), Some(snapshot(7)));
+        assert_eq!(
+            found(6),
+            None,
+            "the oldest made room, and those beyond are gone"
+        );
+        assert!(store.snapshot_files().unwrap().is_empty());
     }
 }

@@ -81,6 +81,14 @@ impl Store {
         }
     }
 
+    /// Brings all that was written into the one file, if nobody reads it just now.
+    pub fn checkpoint(&self) {
+        let connection = self.connection.lock();
+        let connection = connection.unwrap_or_else(PoisonError::into_inner);
+        // Nothing is lost where it cannot: SQLite does it when the file is opened next.
+        let _ = connection.pragma_query(None, "wal_checkpoint(truncate)", |_| Ok(()));
+    }
+
     pub fn paths(&self) -> &Paths {
         &self.paths
     }
@@ -182,9 +190,5 @@ pub(super) fn state_error(
     doing: &'static str,
 ) -> impl FnOnce(rusqlite::Error) -> Error {
     let path = path.display().to_string();
-    move |source| Error::State {
-        path,
-        doing,
-        source,
-    }
+    move |error| Error::State { path, doing, error }
 }

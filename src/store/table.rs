@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
@@ -32,20 +31,15 @@ use crate::event::schema::{Column, ColumnSet, UTC};
 pub struct Events {
     schema: SchemaRef,
     view: View,
-    tail: Vec<RecordBatch>,
 }
 
 impl View {
     /// The table of these rows.
-    ///
-    /// # Errors
-    /// When the tail is damaged.
-    pub fn into_table(self) -> std::result::Result<Events, super::Error> {
-        Ok(Events {
+    pub fn into_table(self) -> Events {
+        Events {
             schema: ColumnSet::all().schema(),
-            tail: self.tail()?,
             view: self,
-        })
+        }
     }
 }
 
@@ -78,14 +72,8 @@ impl TableProvider for Events {
         if !self.view.segments.is_empty() {
             parts.push(self.files(state, projection, filters)?);
         }
-        if parts.is_empty() || !self.tail.is_empty() {
-            let schema = Arc::clone(&self.schema);
-            let batches = std::slice::from_ref(&self.tail);
-            parts.push(MemorySourceConfig::try_new_exec(
-                batches,
-                schema,
-                projection.cloned(),
-            )?);
+        if parts.is_empty() || !self.view.is_sealed() {
+            parts.push(self.tail(projection)?);
         }
         match <[_; 1]>::try_from(parts) {
             Ok([part]) => Ok(part),
@@ -95,6 +83,18 @@ impl TableProvider for Events {
 }
 
 impl Events {
+    fn tail(&self, projection: Option<&Vec<usize>>) -> Result<Arc<dyn ExecutionPlan>> {
+        let schema = match projection {
+            Some(columns) => Arc::new(self.schema.project(columns)?),
+            None => Arc::clone(&self.schema),
+        };
+        let columns = schema.fields().iter();
+        let columns = columns.filter_map(|field| Column::by_name(field.name()));
+        let rows = self.view.tail(columns.collect());
+        let rows = rows.map_err(|error| DataFusionError::External(Box::new(error)))?;
+        Ok(MemorySourceConfig::try_new_exec(&[rows], schema, None)?)
+    }
+
     fn files(
         &self,
         state: &dyn Session,

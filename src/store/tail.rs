@@ -6,16 +6,18 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, AsArray, BooleanArray, RecordBatch, StringViewArray, TimestampMicrosecondArray,
+    Array, ArrayRef, AsArray, BooleanArray, RecordBatch, RecordBatchOptions, StringViewArray,
+    TimestampMicrosecondArray,
 };
 use arrow::compute::filter_record_batch;
-use arrow::datatypes::TimestampMicrosecondType;
+use arrow::datatypes::{Schema, TimestampMicrosecondType};
 use arrow::error::ArrowError;
 use arrow::ipc::reader::StreamReader;
 use arrow::ipc::writer::StreamWriter;
 use serde::{Deserialize, Serialize};
 
 use super::Error;
+use crate::event::decode::decode_raw;
 use crate::event::order::compacted;
 use crate::event::schema::{Column, ColumnSet, UTC};
 
@@ -93,50 +95,118 @@ impl Decision {
     }
 }
 
-/// The events of a batch as bytes: an Arrow IPC stream of one batch, compressed with zstd. What only
-/// admission knows is left out.
+/// The events of a batch as bytes: its lines, from which they are decoded once more, and what was
+/// looked up beside them.
+///
+/// ```text
+/// format │ length │ zstd of: (rows │ length of each line… │ lines │ Arrow IPC stream of the columns looked up)
+///   u8      u32               u32    u32…
+/// ```
 ///
 /// # Errors
 /// When Arrow cannot write it, which is a defect.
 pub fn encode(batch: &RecordBatch) -> Result<Vec<u8>, ArrowError> {
-    let is_own = |name: &str| Column::by_name(name).is_some_and(|c| !is_admitted(c));
-    let columns: Vec<usize> = (0..batch.num_columns())
-        .filter(|at| is_own(batch.schema().field(*at).name()))
+    let lines = batch[Column::Raw.name()].as_string_view();
+    let schema = batch.schema();
+    let is_enriched = |name: &str| Column::by_name(name).is_some_and(Column::enriched);
+    let enriched: Vec<usize> = (0..batch.num_columns())
+        .filter(|at| is_enriched(schema.field(*at).name()))
         .collect();
-    let batch = compacted(&batch.project(&columns)?)?;
-    let mut writer = StreamWriter::try_new(Vec::new(), &batch.schema())?;
-    writer.write(&batch)?;
+    let enriched = compacted(&batch.project(&enriched)?)?;
+    let lengths = (0..lines.len()).map(|row| lines.value(row).len());
+    let bytes = lengths.clone().sum::<usize>() + 4 * (1 + lines.len());
+    let mut plain = Vec::with_capacity(bytes + 256 * lines.len());
+    plain.extend_from_slice(&(lines.len() as u32).to_le_bytes());
+    for length in lengths {
+        plain.extend_from_slice(&(length as u32).to_le_bytes());
+    }
+    for row in 0..lines.len() {
+        plain.extend_from_slice(lines.value(row).as_bytes());
+    }
+    let mut writer = StreamWriter::try_new(plain, &enriched.schema())?;
+    writer.write(&enriched)?;
     let plain = writer.into_inner()?;
-    let mut bytes = vec![FORMAT];
-    zstd::stream::copy_encode(plain.as_slice(), &mut bytes, LEVEL)?;
+    let packed = zstd::bulk::compress(&plain, LEVEL)?;
+    let mut bytes = Vec::with_capacity(packed.len() + 5);
+    bytes.push(FORMAT);
+    bytes.extend_from_slice(&(plain.len() as u32).to_le_bytes());
+    bytes.extend_from_slice(&packed);
     Ok(bytes)
 }
 
-/// The rows of a block that are part of the log, with all columns.
+/// The rows of a block that are part of the log, with those columns.
 ///
 /// # Errors
 /// [`Error::Damaged`] if it is not what [`encode`] wrote.
-pub fn decode(events: &[u8], admission: &[u8]) -> Result<RecordBatch, Error> {
+pub fn decode(events: &[u8], admission: &[u8], columns: ColumnSet) -> Result<RecordBatch, Error> {
     let damaged = |reason: String| Error::Damaged {
         what: "a block of events in state.db".to_owned(),
         reason,
     };
-    let body = |bytes: &[u8]| match bytes.split_first() {
-        Some((&FORMAT, body)) => Ok(body.to_vec()),
-        _ => Err(damaged("its first byte names no known form".to_owned())),
+    let Some((&FORMAT, admission)) = admission.split_first() else {
+        return Err(damaged("its first byte names no known form".to_owned()));
     };
     let admission: Admission =
-        postcard::from_bytes(&body(admission)?).map_err(|error| damaged(error.to_string()))?;
-    let plain = zstd::stream::decode_all(body(events)?.as_slice())
-        .map_err(|error| damaged(error.to_string()))?;
-    let batch = StreamReader::try_new(plain.as_slice(), None)
-        .and_then(|mut reader| reader.next().transpose())
-        .map_err(|error| damaged(error.to_string()))?;
-    let batch = batch.ok_or_else(|| damaged("it holds nothing".to_owned()))?;
-    if batch.num_rows() != admission.fates.len() {
+        postcard::from_bytes(admission).map_err(|error| damaged(error.to_string()))?;
+    let plain = unpacked(events).map_err(&damaged)?;
+    let cut_off = || damaged("it is cut off".to_owned());
+    let (rows, rest) = plain.split_first_chunk().ok_or_else(cut_off)?;
+    let rows = u32::from_le_bytes(*rows) as usize;
+    let (lengths, rest) = rest.split_at_checked(4 * rows).ok_or_else(cut_off)?;
+    let lengths = lengths.as_chunks::<4>().0;
+    let lengths = lengths
+        .iter()
+        .map(|length| u32::from_le_bytes(*length) as usize);
+    let bytes = lengths.clone().sum();
+    let (lines, enriched) = rest.split_at_checked(bytes).ok_or_else(cut_off)?;
+    let text = simdutf8::basic::from_utf8(lines).map_err(|error| damaged(error.to_string()))?;
+    let mut start = 0;
+    let lines = lengths.map(|length| {
+        let line = text.get(start..start + length);
+        start += length;
+        line
+    });
+    let lines = lines.collect::<Option<Vec<&str>>>().ok_or_else(cut_off)?;
+    let mut wire: ColumnSet = columns.iter().filter(|column| !column.enriched()).collect();
+    wire.insert(Column::EventTime);
+    let mut batch = decode_raw(lines.into_iter(), wire);
+    if batch.num_rows() != rows || rows != admission.fates.len() {
         return Err(damaged("its parts differ in length".to_owned()));
     }
-    admitted(&batch, &admission).map_err(|error| damaged(error.to_string()))
+    if columns.iter().any(Column::enriched) {
+        let enriched = StreamReader::try_new(enriched, None)
+            .and_then(|mut reader| reader.next().transpose())
+            .map_err(|error| damaged(error.to_string()))?;
+        batch = beside(&batch, &enriched.ok_or_else(cut_off)?)
+            .map_err(|error| damaged(error.to_string()))?;
+    }
+    admitted(&batch, &admission, columns).map_err(|error| damaged(error.to_string()))
+}
+
+/// What was compressed.
+fn unpacked(events: &[u8]) -> Result<Vec<u8>, String> {
+    /// Far more than a block ever holds.
+    const MOST_BYTES: usize = 1 << 30;
+    let Some((&FORMAT, events)) = events.split_first() else {
+        return Err("its first byte names no known form".to_owned());
+    };
+    let (length, packed) = events.split_first_chunk().ok_or("it is cut off")?;
+    let length = u32::from_le_bytes(*length) as usize;
+    if length > MOST_BYTES {
+        return Err(format!("it says that it holds {length} bytes"));
+    }
+    zstd::bulk::decompress(packed, length).map_err(|error| error.to_string())
+}
+
+/// The columns of both batches.
+fn beside(one: &RecordBatch, other: &RecordBatch) -> Result<RecordBatch, ArrowError> {
+    let fields = [one.schema(), other.schema()];
+    let fields: Vec<_> = fields
+        .iter()
+        .flat_map(|s| s.fields().iter().cloned())
+        .collect();
+    let columns = one.columns().iter().chain(other.columns()).cloned();
+    RecordBatch::try_new(Arc::new(Schema::new(fields)), columns.collect())
 }
 
 /// What admission decided, as bytes.
@@ -144,11 +214,15 @@ pub(super) fn encode_admission(admission: &Admission) -> Result<Vec<u8>, postcar
     postcard::to_extend(admission, vec![FORMAT])
 }
 
-/// The rows of a batch that are part of the log, with all columns.
+/// The rows of a batch that are part of the log, with those columns.
 ///
 /// # Errors
 /// When a column is missing, which is a defect.
-pub fn admitted(batch: &RecordBatch, admission: &Admission) -> Result<RecordBatch, ArrowError> {
+pub fn admitted(
+    batch: &RecordBatch,
+    admission: &Admission,
+    columns: ColumnSet,
+) -> Result<RecordBatch, ArrowError> {
     let rows = batch.num_rows();
     let times = event_times(batch);
     let order = times.iter().zip(&admission.fates);
@@ -156,7 +230,7 @@ pub fn admitted(batch: &RecordBatch, admission: &Admission) -> Result<RecordBatc
     let timestamps = |times: Vec<i64>| -> ArrayRef {
         Arc::new(TimestampMicrosecondArray::from(times).with_timezone(UTC))
     };
-    let schema = ColumnSet::all().schema();
+    let schema = columns.schema();
     let order: ArrayRef = timestamps(order.collect());
     let columns = schema.fields().iter().map(|field| {
         let column: ArrayRef = match Column::by_name(field.name()) {
@@ -179,18 +253,14 @@ pub fn admitted(batch: &RecordBatch, admission: &Admission) -> Result<RecordBatc
         Ok(column)
     });
     let columns = columns.collect::<Result<Vec<_>, ArrowError>>()?;
-    let whole = RecordBatch::try_new(schema, columns)?;
+    let options = RecordBatchOptions::new().with_row_count(Some(rows));
+    let whole = RecordBatch::try_new_with_options(schema, columns, &options)?;
     let is_kept = |fate: &Decision| *fate != Decision::Dropped;
     if admission.fates.iter().all(is_kept) {
         return Ok(whole);
     }
     let kept: BooleanArray = admission.fates.iter().map(|f| Some(is_kept(f))).collect();
     filter_record_batch(&whole, &kept)
-}
-
-/// The columns that admission makes.
-fn is_admitted(column: Column) -> bool {
-    column.admitted() || column == Column::OrderTime
 }
 
 fn event_times(batch: &RecordBatch) -> &[i64] {
@@ -202,7 +272,6 @@ fn event_times(batch: &RecordBatch) -> &[i64] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::decode::decode_raw;
     use crate::event::time::MICROS;
 
     fn batch() -> RecordBatch {
@@ -219,7 +288,7 @@ mod tests {
 
     #[test]
     fn a_block_gives_back_what_was_admitted() {
-        let batch = batch();
+        let (batch, all) = (batch(), ColumnSet::all());
         let admission = Admission {
             source: "push".to_owned(),
             arrival: 9 * MICROS,
@@ -235,8 +304,8 @@ mod tests {
         assert_eq!(block.rows, 3);
         assert_eq!(block.order, (MICROS, 7 * MICROS));
         assert_eq!(block.event, (MICROS, 4 * MICROS));
-        let rows = decode(&events, &encode_admission(&admission).unwrap()).unwrap();
-        assert_eq!(rows, admitted(&batch, &admission).unwrap());
+        let rows = decode(&events, &encode_admission(&admission).unwrap(), all).unwrap();
+        assert_eq!(rows, admitted(&batch, &admission, all).unwrap());
         assert_eq!(rows.num_rows(), 3);
         let late = rows["late"].as_boolean();
         assert_eq!(
@@ -245,13 +314,14 @@ mod tests {
         );
         let ids: Vec<_> = rows["event_id"].as_string_view().iter().flatten().collect();
         assert_eq!(ids, ["e1", "e3", "e4"]);
-        assert!(decode(&events[1..], &encode_admission(&admission).unwrap()).is_err());
-        assert!(
-            decode(
-                &events[..events.len() - 9],
-                &encode_admission(&admission).unwrap()
-            )
-            .is_err()
-        );
+        let admission = encode_admission(&admission).unwrap();
+        for few in [Column::EventId, Column::AgentKind, Column::Late] {
+            let few = [few].into_iter().collect::<ColumnSet>();
+            let schema = decode(&events, &admission, few).unwrap().schema();
+            assert_eq!(schema, few.schema());
+        }
+        for damaged in [&events[1..], &events[..events.len() - 9], &events[..3], b""] {
+            assert!(decode(damaged, &admission, all).is_err());
+        }
     }
 }

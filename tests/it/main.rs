@@ -12,6 +12,7 @@ mod kinds;
 mod live;
 mod one_answer;
 mod rules;
+mod service;
 mod service_config;
 mod simulated;
 mod tidy;

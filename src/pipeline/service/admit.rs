@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::evaluate::Step;
 use super::ingest::{Encoded, Request};
-use super::state::{STORE, Shared};
+use super::state::{ADMITTING, Shared};
 use super::{Error, timed_out};
 use crate::admit::known::{Key, Known};
 use crate::admit::watermark::{Gap, Watermarks};
@@ -28,6 +28,8 @@ use crate::store::{self, Admit, Block, Control, Reader, Refused, Store};
 const TICK: Duration = Duration::from_millis(100);
 /// The newest events that are known by heart.
 const KNOWN_EVENTS: usize = 2_000_000;
+/// How often a store that is amiss is tried when nothing comes.
+const PROBE: Duration = Duration::from_secs(1);
 /// Rows that are committed together, where there are so many.
 const GROUP_ROWS: usize = 1 << 16;
 
@@ -43,6 +45,8 @@ pub(super) struct Admission {
     announced: i64,
     /// Gaps that are not written yet.
     gaps: Vec<Control>,
+    /// Since a store that is amiss was last tried.
+    probed: Stopwatch,
 }
 
 /// What became of a request, until it is on disk.
@@ -85,6 +89,7 @@ impl Admission {
             steps,
             announced: i64::MIN,
             gaps: Vec::new(),
+            probed: Stopwatch::start(),
         })
     }
 
@@ -123,9 +128,14 @@ impl Admission {
                 control: &self.gaps,
                 ..Admit::default()
             });
-            if self.noted("admit", written) {
+            if self.noted(written).is_some() {
                 self.gaps.clear();
             }
+        }
+        if self.shared.is_amiss(ADMITTING) && self.probed.elapsed() >= PROBE {
+            self.probed = Stopwatch::start();
+            let written = self.store.probe(now);
+            self.noted(written);
         }
         if watermark <= self.announced {
             return true;
@@ -161,7 +171,7 @@ impl Admission {
                     answers.push((answer, room));
                 }
                 Err(error) => {
-                    self.noted("admit", Err(error));
+                    tracing::error!(%error, "events cannot be told from those that the store holds");
                     let _ = answer.send(Err(refusal()));
                 }
             }
@@ -169,13 +179,14 @@ impl Admission {
         let watch = Stopwatch::start();
         let written = self.write(&decided, &moment);
         let seconds = watch.elapsed().as_secs_f64();
-        if !self.noted("admit", written) {
+        let Some(numbers) = self.noted(written) else {
             for (answer, _) in answers {
                 // Whoever gave up waiting sends it again.
                 let _ = answer.send(Err(refusal()));
             }
             return;
-        }
+        };
+        let mut numbers = numbers.into_iter();
         let metrics = &self.shared.metrics;
         metrics
             .commit_seconds
@@ -192,10 +203,13 @@ impl Admission {
                 self.known.insert(time, key);
             }
             for (batch, admission) in one.batches {
-                let rows = tail::admitted(&batch, &admission);
+                let rows = tail::admitted(&batch, &admission, ColumnSet::all());
                 // It was admitted with these very columns.
                 let Ok(rows) = rows else { continue };
                 self.shared.admitted(rows.num_rows());
+                if let Some(number) = numbers.next() {
+                    self.shared.fresh.insert(number, rows.clone());
+                }
                 // Evaluation that is gone has said why.
                 let _ = self.steps.send(Step::Rows(rows, Arc::clone(&room)));
             }
@@ -245,6 +259,10 @@ impl Admission {
                         one.receipt.late += u64::from(late);
                         let (time, key) = arrivals.at(row);
                         one.keys.push((time, key.clone()));
+                        if !late {
+                            // It is judged when the watermark has passed where it stands.
+                            one.newest = one.newest.max(Some(order_time));
+                        }
                         match late {
                             true => Decision::Late,
                             false => Decision::Live(order_time.abs_diff(time)),
@@ -279,7 +297,7 @@ impl Admission {
         Ok(rows.filter(|row| found.contains(&arrivals[*row])).collect())
     }
 
-    fn write(&self, decided: &[Decided], moment: &Moment) -> Result<(), store::Error> {
+    fn write(&self, decided: &[Decided], moment: &Moment) -> Result<Vec<i64>, store::Error> {
         let mut blocks = Vec::new();
         let (mut refused, mut sources) = (Vec::new(), Vec::new());
         for one in decided {
@@ -305,16 +323,16 @@ impl Admission {
         })
     }
 
-    /// Notes how a commit went; true if it did.
-    fn noted(&self, kind: &str, written: Result<(), store::Error>) -> bool {
-        let amiss = written.err().map(|error| error.to_string());
-        let is_good = amiss.is_none();
-        if !is_good {
+    /// Notes how a commit went; gives what it gave.
+    fn noted<T>(&self, written: Result<T, store::Error>) -> Option<T> {
+        if let Err(error) = &written {
             let failures = &self.shared.metrics.commit_failures_total;
-            failures.with_label_values(&[kind]).inc();
+            failures.with_label_values(&["admit"]).inc();
+            self.shared.set_amiss(ADMITTING, Some(error.to_string()));
+        } else {
+            self.shared.set_amiss(ADMITTING, None);
         }
-        self.shared.set_amiss(STORE, amiss);
-        is_good
+        written.ok()
     }
 }
 
@@ -327,7 +345,8 @@ fn refusal() -> Refusal {
 }
 
 impl Decided {
-    fn refuse(&mut self, reject: Reject, kind: &'static str, now: i64) {
+    fn refuse(&mut self, mut reject: Reject, kind: &'static str, now: i64) {
+        reject.input = self.source.to_string();
         self.refused.push(Refused {
             source: self.source.to_string(),
             arrived: now,

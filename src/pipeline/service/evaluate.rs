@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::{Receiver, SyncSender};
+use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
 use arrow::array::RecordBatch;
@@ -10,7 +10,7 @@ use arrow::array::RecordBatch;
 use super::Error;
 use super::ingest::Room;
 use super::recover;
-use super::state::{STORE, Shared};
+use super::state::{JUDGING, Shared};
 use crate::anomaly::Anomaly;
 use crate::clock::Stopwatch;
 use crate::detect::Table;
@@ -47,14 +47,16 @@ pub(super) struct Evaluation {
 
 /// Rows that are judged together, where there are so many.
 const STEP_ROWS: usize = 1 << 16;
+/// Rows after whose replay a snapshot is worth its while.
+const LONG_REPLAY: usize = 100_000;
 /// Entries of an outbox beyond which evaluation waits for its sink.
 const MOST_WAITING: u64 = 100_000;
 /// How long to wait before a commit is tried again.
 const RETRY: Duration = Duration::from_secs(1);
 
 impl Evaluation {
-    /// Takes up where it was left, says so, and judges until no step can come any more.
-    pub fn run(self, steps: &Receiver<Step>, ready: &SyncSender<()>) -> Result<(), Error> {
+    /// Takes up where it was left, and judges until no step can come any more.
+    pub fn run(self, steps: &Receiver<Step>) -> Result<(), Error> {
         let job = Job {
             rules: &self.rules,
             input: Table::Events,
@@ -66,21 +68,28 @@ impl Evaluation {
             quiet_micros: 0,
             counted_since: recover::ruleset(&self.rules, &self.store, &self.reader)?,
         };
-        let mut engine = recover::engine(&job, &self.store, &self.reader)?;
-        self.shared.resumed(engine.waiting());
-        // Nobody waits if the service was given up meanwhile.
-        let _ = ready.send(());
-        self.judge(&job, &mut engine, steps)?;
+        let (mut engine, replayed) = recover::engine(&job, &self.store, &self.reader)?;
+        self.shared.begin(engine.watermark(), engine.waiting());
+        if replayed > LONG_REPLAY {
+            // The next start need not do it again.
+            self.save(&job, &engine);
+        }
+        let has_written = self.judge(&job, &mut engine, steps)?;
         self.save(&job, &engine);
-        Ok(())
+        if has_written {
+            Ok(())
+        } else {
+            Err(Error::Unwritten)
+        }
     }
 
+    /// Judges what comes; false if not all of it could be written.
     fn judge(
         &self,
         job: &Job<'_>,
         engine: &mut Engine,
         steps: &Receiver<Step>,
-    ) -> Result<(), Error> {
+    ) -> Result<bool, Error> {
         let mut since_snapshot = Stopwatch::start();
         // What the rows take is given back once they are judged.
         let mut held: Vec<(i64, Arc<Room>)> = Vec::new();
@@ -103,7 +112,7 @@ impl Evaluation {
                 continue;
             };
             if !self.advance(job, engine, watermark)? {
-                break;
+                return Ok(false);
             }
             held.retain(|(last, _)| *last >= watermark);
             if since_snapshot.elapsed() >= self.snapshot_every {
@@ -111,7 +120,7 @@ impl Evaluation {
                 since_snapshot = Stopwatch::start();
             }
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Hands the rows that are judged live to the rules; gives the last order time among them.
@@ -161,8 +170,7 @@ impl Evaluation {
                     .set_amiss(&format!("rule {}", rule.name), Some(reason));
             }
         }
-        let now = self.shared.clock.now() as f64 / 1e6;
-        metrics.set_watermark(watermark as f64 / 1e6, now);
+        self.shared.set_watermark(watermark);
         if !new.is_empty() {
             self.shared.news.ring();
         }
@@ -189,6 +197,7 @@ impl Evaluation {
                         .with_label_values(&["advance"])
                         .observe(seconds);
                     metrics.commits_total.with_label_values(&["advance"]).inc();
+                    self.shared.set_amiss(JUDGING, None);
                     return Some(new);
                 }
                 Err(error) => {
@@ -196,7 +205,7 @@ impl Evaluation {
                         .commit_failures_total
                         .with_label_values(&["advance"])
                         .inc();
-                    self.shared.set_amiss(STORE, Some(error.to_string()));
+                    self.shared.set_amiss(JUDGING, Some(error.to_string()));
                     let heard = self.shared.end.heard();
                     if self.shared.is_stopping() {
                         // What is not written is judged once more after the next start.
@@ -232,7 +241,7 @@ impl Evaluation {
             .snapshot()
             .map_err(Error::from)
             .and_then(|mut parts| {
-                parts.insert(0, recover::fingerprint(job));
+                parts.insert(0, recover::fingerprint(job, self.reader.id()?));
                 let watermark = engine.watermark();
                 Ok(self.store.save(&Snapshot { watermark, parts })?)
             });

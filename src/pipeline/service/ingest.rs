@@ -138,6 +138,9 @@ impl Intake {
 impl Ingest for Intake {
     async fn push(&self, source: Option<&str>, body: Body) -> Result<Receipt, Refusal> {
         let source = self.source(source)?;
+        if !self.shared.has_begun() {
+            return Err(unavailable(&"the service takes up where it was left"));
+        }
         if self.shared.tail_rows.load(Ordering::Relaxed) > self.most_tail {
             // The archive does not keep up, or cannot be written.
             return Err(Refusal::Busy {
@@ -160,11 +163,8 @@ impl Ingest for Intake {
         let room = self.room(source, bytes).await?;
         let enricher = Arc::clone(&self.enricher);
         let decoded = blocking(move || decoded(chunks, &enricher));
-        let (batches, mut rejects) = decoded.await??;
+        let (batches, rejects) = decoded.await??;
         drop(turn);
-        for reject in &mut rejects {
-            reject.input = source.name.to_string();
-        }
         let (answer, answered) = oneshot::channel();
         let request = Request {
             source: Arc::clone(&source.name),

@@ -22,7 +22,7 @@ mod state;
 mod watch;
 
 use std::path::PathBuf;
-use std::sync::mpsc::{Receiver, sync_channel};
+use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -71,6 +71,10 @@ pub enum Error {
     Store(#[from] store::Error),
     #[error(transparent)]
     Detect(#[from] super::Error),
+    #[error(
+        "not all that was judged could be written; it is judged once more after the next start"
+    )]
+    Unwritten,
     #[error("the thread `{0}` ended on its own; this is a defect, please report it")]
     Gone(String),
 }
@@ -81,6 +85,7 @@ pub struct Service {
     shared: Arc<Shared>,
     stages: Vec<Stage>,
     ended: UnboundedReceiver<Ended>,
+    store: Arc<Store>,
     _lock: Lock,
 }
 
@@ -114,11 +119,7 @@ impl Service {
                 "files of an unfinished seal were removed"
             );
         }
-        let shared = Arc::new(Shared::new(
-            metrics,
-            settings.clock.clone(),
-            &settings.sinks,
-        ));
+        let shared = Arc::new(Shared::new(metrics, &settings));
         let watermarks = watermarks(&settings, &reader)?;
         let (requests, received) = sync_channel(REQUESTS);
         let (steps, stepping) = sync_channel(STEPS);
@@ -138,6 +139,7 @@ impl Service {
             shared: Arc::clone(&shared),
             stages: Vec::new(),
             ended,
+            store: Arc::clone(&store),
             _lock: lock,
         };
         for (name, sink) in settings.sinks {
@@ -166,7 +168,7 @@ impl Service {
         watching.look()?;
         service.stage("watch", &ending, move || watching.run())?;
         let evaluation = evaluate::Evaluation {
-            store,
+            store: Arc::clone(&store),
             reader,
             shared,
             sinks,
@@ -176,28 +178,12 @@ impl Service {
             enricher: settings.enricher,
             resources: settings.resources,
         };
-        let (ready, is_ready) = sync_channel(1);
-        service.stage("evaluate", &ending, move || {
-            evaluation.run(&stepping, &ready)
-        })?;
-        service.await_ready(&is_ready)?;
+        service.stage("evaluate", &ending, move || evaluation.run(&stepping))?;
         service.stage("admit", &ending, move || {
             admission.run(&received);
             Ok(())
         })?;
         Ok(service)
-    }
-
-    /// Waits until evaluation has taken up where it was left.
-    fn await_ready(&mut self, ready: &Receiver<()>) -> Result<(), Error> {
-        if ready.recv().is_ok() {
-            return Ok(());
-        }
-        // It ended instead, and says why.
-        match self.ended.blocking_recv() {
-            Some(ended) => Err(reason(ended)),
-            None => Err(Error::Gone("evaluate".to_owned())),
-        }
     }
 
     fn stage(
@@ -239,13 +225,23 @@ impl Service {
         }
     }
 
+    /// Whether it has taken up where it was left; before, it takes no events.
+    pub fn has_begun(&self) -> bool {
+        self.shared.has_begun()
+    }
+
     /// Takes no more events, judges what is to be judged, writes a snapshot, empties the outbox as far as
     /// the sinks take it, and ends. Whatever is not done by then is done after the next start.
-    pub fn stop(self) {
+    ///
+    /// # Errors
+    /// When something could not be written.
+    pub fn stop(self) -> Result<(), Error> {
         let Self {
             intake,
             shared,
             stages,
+            mut ended,
+            store,
             ..
         } = self;
         intake.close();
@@ -261,6 +257,12 @@ impl Service {
         others
             .into_iter()
             .for_each(|stage| drop(stage.handle.join()));
+        // So that state.db is all there is to copy.
+        store.checkpoint();
+        while let Ok((_, outcome)) = ended.try_recv() {
+            outcome?;
+        }
+        Ok(())
     }
 }
 

@@ -17,11 +17,16 @@ use crate::rule::Rule;
 use crate::store::read::Span;
 use crate::store::{Control, Reader, Store};
 
-/// The engine as it was when the last step was written, with the rows that were not judged then.
+/// The engine as it was when the last step was written, with the rows that were not judged then; and how
+/// many rows it was handed once more.
 ///
 /// # Errors
 /// When the log cannot be read, or a rule not run.
-pub(super) fn engine(job: &Job<'_>, store: &Store, reader: &Arc<Reader>) -> Result<Engine, Error> {
+pub(super) fn engine(
+    job: &Job<'_>,
+    store: &Store,
+    reader: &Arc<Reader>,
+) -> Result<(Engine, usize), Error> {
     let watch = Stopwatch::start();
     let evaluated = reader.evaluated()?.unwrap_or(i64::MIN);
     let mut engine = restored(job, store, reader, evaluated)?;
@@ -36,7 +41,7 @@ pub(super) fn engine(job: &Job<'_>, store: &Store, reader: &Arc<Reader>) -> Resu
             "took up where it was left"
         );
     }
-    Ok(engine)
+    Ok((engine, rows))
 }
 
 /// From the newest snapshot that fits, else from the beginning.
@@ -52,7 +57,7 @@ fn restored(
         let Some((of, parts)) = snapshot.parts.split_first() else {
             continue;
         };
-        if *of != fingerprint(job) {
+        if *of != fingerprint(job, reader.id()?) {
             tracing::info!("the snapshot is of other rules; their state is built from the log");
             break;
         }
@@ -110,9 +115,10 @@ fn since(batch: &RecordBatch, from: i64) -> Result<RecordBatch, Error> {
     Ok(rows.map_err(|error| defect(&error))?)
 }
 
-/// What the state of rules depends on, besides the log.
-pub(super) fn fingerprint(job: &Job<'_>) -> Vec<u8> {
+/// What the state of rules depends on, besides the log of this store.
+pub(super) fn fingerprint(job: &Job<'_>, store: i64) -> Vec<u8> {
     let mut hasher = Sha256::new();
+    hasher.update(store.to_le_bytes());
     hasher.update(env!("CARGO_PKG_VERSION"));
     for rule in job.rules {
         hasher.update(format!("{} {}\n", rule.name, rule.version));

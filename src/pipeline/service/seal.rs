@@ -49,7 +49,7 @@ impl Sealing {
     fn seal(&self) -> Result<Sealed, store::Error> {
         let metrics = &self.shared.metrics;
         let watch = Stopwatch::start();
-        let sealed = self.store.seal(&self.reader, self.rows);
+        let sealed = self.store.seal(&self.reader, self.rows, &self.shared.fresh);
         let sealed = sealed.inspect_err(|_| {
             metrics
                 .commit_failures_total

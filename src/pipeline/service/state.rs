@@ -7,23 +7,26 @@ use std::time::Duration;
 
 use prometheus::IntCounterVec;
 
+use super::Settings;
 use crate::admit::watermark::Gap;
 use crate::clock::Clock;
 use crate::event::time::rfc3339;
 use crate::serve::auth::Role;
 use crate::serve::{Access, Health, Readiness, Receipt};
-use crate::sink::Sink;
-use crate::store::Refused;
+use crate::store::{Fresh, Refused};
 use crate::telemetry::Metrics;
 
 /// Shared by all stages.
 pub(super) struct Shared {
     pub metrics: Metrics,
     pub clock: Clock,
+    has_begun: AtomicBool,
     is_stopping: AtomicBool,
     is_over: AtomicBool,
     /// Rows in the tail, as far as admission and sealing know.
     pub tail_rows: AtomicU64,
+    /// Those that were admitted last.
+    pub fresh: Fresh,
     /// Rows that were admitted and are not judged.
     pub backlog: AtomicI64,
     /// By sink, entries of the outbox.
@@ -66,17 +69,22 @@ impl Bell {
     }
 }
 
-/// What cannot be used when it is amiss: the store.
-pub(super) const STORE: &str = "store";
+/// What cannot be done when the store is amiss.
+pub(super) const ADMITTING: &str = "store, taking events";
+pub(super) const JUDGING: &str = "store, writing what was found";
 
 impl Shared {
-    pub fn new(metrics: Metrics, clock: Clock, sinks: &[(String, Box<dyn Sink>)]) -> Self {
-        let waiting = sinks
+    pub fn new(metrics: Metrics, settings: &Settings) -> Self {
+        let waiting = settings
+            .sinks
             .iter()
             .map(|(name, _)| (name.clone(), AtomicU64::new(0)));
         Self {
             metrics,
-            clock,
+            clock: settings.clock.clone(),
+            // As many as are sealed together, and some that come meanwhile.
+            fresh: Fresh::new(settings.seal_rows as usize / 2 * 3),
+            has_begun: AtomicBool::new(false),
             is_stopping: AtomicBool::new(false),
             is_over: AtomicBool::new(false),
             tail_rows: AtomicU64::new(0),
@@ -87,6 +95,27 @@ impl Shared {
             news: Bell::default(),
             end: Bell::default(),
         }
+    }
+
+    /// Whether what there was is taken up, and events are taken in.
+    pub fn has_begun(&self) -> bool {
+        self.has_begun.load(Ordering::SeqCst)
+    }
+
+    /// What there was is taken up: all before this time is judged, and so many rows after it are not.
+    pub fn begin(&self, watermark: i64, rows: usize) {
+        self.backlog.fetch_add(rows as i64, Ordering::Relaxed);
+        self.metrics.backlog_events.set(rows as i64);
+        if watermark > i64::MIN {
+            self.set_watermark(watermark);
+        }
+        self.has_begun.store(true, Ordering::SeqCst);
+    }
+
+    /// All before this time is judged.
+    pub fn set_watermark(&self, watermark: i64) {
+        let now = self.clock.now() as f64 / 1e6;
+        self.metrics.set_watermark(watermark as f64 / 1e6, now);
     }
 
     pub fn is_stopping(&self) -> bool {
@@ -137,11 +166,6 @@ impl Shared {
         self.set_amiss(&gap.source, reason);
     }
 
-    /// So many rows were in the log when the service began, and not judged.
-    pub fn resumed(&self, rows: usize) {
-        self.backlog.fetch_add(rows as i64, Ordering::Relaxed);
-    }
-
     /// So many rows are in the log now, and not judged.
     pub fn admitted(&self, rows: usize) {
         self.tail_rows.fetch_add(rows as u64, Ordering::Relaxed);
@@ -171,6 +195,11 @@ impl Shared {
         }
     }
 
+    /// Whether something is known to be amiss.
+    pub fn is_amiss(&self, what: &str) -> bool {
+        locked(&self.amiss).contains_key(what)
+    }
+
     pub fn set_roles(&self, roles: HashMap<[u8; 32], Role>) {
         *self.roles.write().unwrap_or_else(PoisonError::into_inner) = roles;
     }
@@ -197,8 +226,14 @@ impl Health for Shared {
         if self.is_stopping() {
             reasons.push("the service is stopping".to_owned());
         }
+        if !self.has_begun() {
+            reasons.push("the service takes up where it was left".to_owned());
+        }
+        let is_amiss = [ADMITTING, JUDGING]
+            .iter()
+            .any(|what| amiss.contains_key(*what));
         Readiness {
-            is_ready: !amiss.contains_key(STORE) && !self.is_stopping(),
+            is_ready: !is_amiss && self.has_begun() && !self.is_stopping(),
             reasons,
         }
     }

@@ -38,6 +38,13 @@ impl Watching {
         let metrics = &self.shared.metrics;
         metrics.tail_events.set(totals.tail_rows as i64);
         metrics.archive_segments.set(totals.segments as i64);
+        let waiting = self.reader.waiting()?;
+        for name in self.shared.waiting.keys() {
+            let entries = waiting.iter().find(|(sink, _)| sink == name);
+            let entries = entries.map_or(0, |(_, entries)| *entries);
+            let gauge = metrics.outbox_entries.with_label_values(&[name]);
+            gauge.set(entries as i64);
+        }
         let now = self.shared.clock.now() as f64 / 1e6;
         metrics
             .lag_seconds

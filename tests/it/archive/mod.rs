@@ -12,7 +12,7 @@ use gridwatch::event::decode::decode_raw;
 use gridwatch::event::schema::ColumnSet;
 use gridwatch::event::time::MICROS;
 use gridwatch::store::tail::{self, Decision};
-use gridwatch::store::{Admission, Admit, Block, Reader, Store};
+use gridwatch::store::{Admission, Admit, Block, Fresh, Reader, Store};
 use serde_json::{Value, json};
 
 use super::{Folder, Ran, anomalies, gridwatch};
@@ -54,7 +54,7 @@ impl Kept {
         let (sealed, rest) = events.split_at(sealed);
         for lines in sealed.chunks(64) {
             admit(&store, lines);
-            store.seal(&reader, 1).unwrap();
+            store.seal(&reader, 1, &Fresh::new(0)).unwrap();
         }
         for lines in rest.chunks(64) {
             admit(&store, lines);
