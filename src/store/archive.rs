@@ -9,6 +9,7 @@ use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::TimestampMicrosecondType;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use rayon::prelude::*;
 
 use super::segment::{self, Segment};
 use super::{Error, Reader, Store};
@@ -82,10 +83,12 @@ impl Store {
         let (Some(first), Some(last)) = (blocks.first().copied(), blocks.last().copied()) else {
             return Ok(Sealed::default());
         };
-        let batches = blocks.into_iter().map(|number| match fresh.get(number) {
-            Some(batch) => Ok(batch),
-            None => reader.block(number),
-        });
+        let batches = blocks
+            .into_par_iter()
+            .map(|number| match fresh.get(number) {
+                Some(batch) => Ok(batch),
+                None => reader.block(number),
+            });
         let batches = batches.collect::<Result<Vec<_>, _>>()?;
         let mut segments = Vec::new();
         for (day, rows) in by_day(&batches) {

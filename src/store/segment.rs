@@ -13,18 +13,19 @@ use datafusion::parquet::arrow::ProjectionMask;
 use datafusion::parquet::arrow::arrow_reader::{
     ArrowPredicateFn, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder, RowFilter,
 };
+use datafusion::parquet::arrow::arrow_writer::compute_leaves;
 use datafusion::parquet::basic::{Compression, ZstdLevel};
 use datafusion::parquet::errors::ParquetError;
 use datafusion::parquet::file::metadata::SortingColumn;
 use datafusion::parquet::file::properties::{EnabledStatistics, WriterProperties};
 use datafusion::parquet::schema::types::ColumnPath;
+use rayon::prelude::*;
 
 use super::Error;
 use crate::event::schema::{Column, ColumnSet};
 
-/// Rows of a row group, and of a page; what is skipped is skipped in these units.
+/// Rows of a row group; what is skipped is skipped in these units, or in pages.
 const GROUP_ROWS: usize = 1 << 17;
-const PAGE_ROWS: usize = 4096;
 /// Rows of a batch that is read.
 const BATCH_ROWS: usize = 8192;
 
@@ -51,8 +52,7 @@ fn properties() -> WriterProperties {
     let mut properties = WriterProperties::builder()
         .set_compression(Compression::ZSTD(level))
         .set_max_row_group_row_count(Some(GROUP_ROWS))
-        .set_data_page_row_count_limit(PAGE_ROWS)
-        .set_statistics_enabled(EnabledStatistics::Page)
+        .set_statistics_enabled(EnabledStatistics::Chunk)
         .set_sorting_columns(Some(vec![SortingColumn {
             column_idx: Column::EventTime as i32,
             descending: false,
@@ -64,6 +64,11 @@ fn properties() -> WriterProperties {
     for column in UNIQUE {
         properties = properties.set_column_dictionary_enabled(path(column), false);
     }
+    // In the order of time, so that pages can be told apart.
+    for column in [Column::EventTime, Column::OrderTime] {
+        let page = EnabledStatistics::Page;
+        properties = properties.set_column_statistics_enabled(path(column), page);
+    }
     for column in [Column::Details, Column::Raw] {
         let none = EnabledStatistics::None;
         properties = properties.set_column_statistics_enabled(path(column), none);
@@ -72,6 +77,7 @@ fn properties() -> WriterProperties {
 }
 
 /// Writes a file of these rows, which are sorted by event time, and gives its size once it is on disk.
+/// Columns are encoded in parallel, on the thread pool of whoever calls.
 ///
 /// # Errors
 /// When it cannot be written.
@@ -85,9 +91,30 @@ pub(super) fn write(path: &Path, batch: &RecordBatch) -> Result<u64, Error> {
     };
     let file = File::create(path).map_err(Error::io(path))?;
     let buffered = BufWriter::with_capacity(1 << 20, file);
-    let mut writer =
-        ArrowWriter::try_new(buffered, batch.schema(), Some(properties())).map_err(failed)?;
-    writer.write(batch).map_err(failed)?;
+    let schema = batch.schema();
+    let writer = ArrowWriter::try_new(buffered, Arc::clone(&schema), Some(properties()));
+    let writer = writer.and_then(ArrowWriter::into_serialized_writer);
+    let (mut writer, columns) = writer.map_err(failed)?;
+    for (group, start) in (0..batch.num_rows()).step_by(GROUP_ROWS).enumerate() {
+        let rows = batch.slice(start, GROUP_ROWS.min(batch.num_rows() - start));
+        let columns = columns.create_column_writers(group).map_err(failed)?;
+        let columns = columns.into_par_iter().zip(rows.columns());
+        // Every column is a flat one.
+        let chunks = columns
+            .zip(&schema.fields()[..])
+            .map(|((mut writer, array), field)| {
+                for leaf in compute_leaves(field, array)? {
+                    writer.write(&leaf)?;
+                }
+                writer.close()
+            });
+        let chunks = chunks.collect::<Result<Vec<_>, _>>().map_err(failed)?;
+        let mut group = writer.next_row_group().map_err(failed)?;
+        for chunk in chunks {
+            chunk.append_to_row_group(&mut group).map_err(failed)?;
+        }
+        group.close().map_err(failed)?;
+    }
     let buffered = writer.into_inner().map_err(failed)?;
     let file = buffered
         .into_inner()

@@ -27,6 +27,7 @@ use std::sync::{Arc, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use rayon::ThreadPoolBuilder;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use self::ingest::Intake;
@@ -157,6 +158,10 @@ impl Service {
             store: Arc::clone(&store),
             reader: Reader::open(&settings.store)?,
             shared: Arc::clone(&shared),
+            threads: ThreadPoolBuilder::new()
+                .num_threads(settings.resources.threads)
+                .build()
+                .map_err(|_| Error::Gone("seal".to_owned()))?,
             rows: settings.seal_rows,
             every: settings.seal_every,
         };

@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use rayon::ThreadPool;
+
 use super::Error;
 use super::state::Shared;
 use crate::clock::Stopwatch;
@@ -16,6 +18,8 @@ pub(super) struct Sealing {
     /// The tail is sealed when it holds so many rows, or after so long.
     pub rows: u64,
     pub every: Duration,
+    /// So that it does not stand in the way of evaluation.
+    pub threads: ThreadPool,
 }
 
 /// How often the tail is looked at, and a seal that failed tried again.
@@ -49,7 +53,8 @@ impl Sealing {
     fn seal(&self) -> Result<Sealed, store::Error> {
         let metrics = &self.shared.metrics;
         let watch = Stopwatch::start();
-        let sealed = self.store.seal(&self.reader, self.rows, &self.shared.fresh);
+        let seal = || self.store.seal(&self.reader, self.rows, &self.shared.fresh);
+        let sealed = self.threads.install(seal);
         let sealed = sealed.inspect_err(|_| {
             metrics
                 .commit_failures_total
