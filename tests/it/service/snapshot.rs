@@ -31,7 +31,9 @@ fn cuts(log: &Log, size: usize, parts: usize) -> Vec<usize> {
 }
 
 /// What becomes of the snapshots, the newest of which is named.
-const DAMAGES: [(&str, fn(&Path)); 4] = [
+type Damage = (&'static str, fn(&Path));
+
+const DAMAGES: [Damage; 4] = [
     ("cut short", |newest| {
         let bytes = fs::read(newest).unwrap();
         fs::write(newest, &bytes[..bytes.len() / 2]).unwrap();
