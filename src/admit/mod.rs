@@ -93,28 +93,24 @@ impl<'a> Arrivals<'a> {
         unsure.map(|(row, _)| row).collect()
     }
 
-    /// The time of the newest event that is no later than `latest`, in microseconds.
-    pub fn newest(&self, latest: i64) -> Option<i64> {
-        let times = self.times.iter().copied();
-        times.filter(|time| *time <= latest).max()
-    }
-
-    /// Decides about each row. `held` are the rows that the log was found to hold, `together` the events
-    /// that were decided about and are to be written together with these, which it adds to.
+    /// Decides about each row. `held` are the rows that the log was found to hold, `others` the events that
+    /// are to be written together with these, and `own` those of the same request, which it adds to.
     pub fn decide(
         &self,
         moment: &Moment,
         known: &Known,
         held: &HashSet<usize>,
-        together: &mut Together,
+        others: &Together,
+        own: &mut Together,
     ) -> Vec<Fate> {
         let rows = self.times.iter().zip(&self.keys).enumerate();
         rows.map(|(row, (time, key))| {
             if *time > moment.latest() {
                 return Fate::Future;
             }
+            let event = (*time, key.clone());
             let is_held = held.contains(&row) || known.holds(*time, key);
-            if is_held || !together.insert((*time, key.clone())) {
+            if is_held || others.contains(&event) || !own.insert(event) {
                 return Fate::Duplicate;
             }
             moment.place(*time)
@@ -206,7 +202,13 @@ mod examples {
         let batch = batch(&events);
         let arrivals = Arrivals::of(&batch);
         let now = moment(1_006, 1_000);
-        let fates = arrivals.decide(&now, &known, &HashSet::new(), &mut Together::default());
+        let fates = arrivals.decide(
+            &now,
+            &known,
+            &HashSet::new(),
+            &Together::default(),
+            &mut Together::default(),
+        );
         let expected = [
             admitted(1_005, false),
             admitted(1_000, false),
@@ -220,7 +222,6 @@ mod examples {
             admitted(1_000, false),
         ];
         assert_eq!(fates, expected);
-        assert_eq!(arrivals.newest(now.latest()), Some(1_126 * MICROS));
     }
 
     #[test]
@@ -233,7 +234,13 @@ mod examples {
         let arrivals = Arrivals::of(&batch);
         assert_eq!(arrivals.unsure(&known), [0]);
         let held = HashSet::from([0]);
-        let fates = arrivals.decide(&moment(4, 3), &known, &held, &mut Together::default());
+        let fates = arrivals.decide(
+            &moment(4, 3),
+            &known,
+            &held,
+            &Together::default(),
+            &mut Together::default(),
+        );
         let expected = [Fate::Duplicate, admitted(3, false), Fate::Duplicate];
         assert_eq!(fates, expected);
     }
@@ -243,7 +250,15 @@ mod examples {
         let batch = batch(&[(1, "a")]);
         let (known, mut together) = (Known::new(2), Together::default());
         let arrivals = Arrivals::of(&batch);
-        let mut decide = || arrivals.decide(&moment(2, 0), &known, &HashSet::new(), &mut together);
+        let mut decide = || {
+            arrivals.decide(
+                &moment(2, 0),
+                &known,
+                &HashSet::new(),
+                &Together::default(),
+                &mut together,
+            )
+        };
         assert_eq!(decide(), [admitted(1, false)]);
         assert_eq!(decide(), [Fate::Duplicate]);
     }

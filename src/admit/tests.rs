@@ -99,7 +99,7 @@ proptest! {
             let arrivals = Arrivals { times: &times, keys };
             let unsure = arrivals.unsure(&known);
             let held = unsure.into_iter().filter(|row| log.contains(&batch[*row])).collect();
-            let fates = arrivals.decide(&moment, &known, &held, &mut Together::default());
+            let fates = arrivals.decide(&moment, &known, &held, &Together::default(), &mut Together::default());
             for ((second, id), fate) in batch.iter().zip(fates) {
                 let time = second * S;
                 match fate {

@@ -49,7 +49,7 @@ pub struct Gap {
 impl Progress {
     /// After events came at `now`, the newest of them of this time.
     pub fn with(mut self, newest: i64, now: i64) -> Self {
-        if self.newest.is_none_or(|known| newest >= known) {
+        if self.newest.is_none_or(|known| newest > known) {
             self.newest = Some(newest);
             self.age = now.saturating_sub(newest);
         }
@@ -63,6 +63,8 @@ struct Source {
     progress: Progress,
     /// When it last gave something, by the clock.
     last_heard: i64,
+    /// Until when, by the clock, it does not follow the clock: it may have been kept from giving anything.
+    held_until: i64,
     has_failed: bool,
     /// Where its gap begins.
     gap: Option<i64>,
@@ -102,6 +104,7 @@ impl Watermarks {
             kind,
             progress,
             last_heard: now,
+            held_until: i64::MIN,
             has_failed: false,
             gap: None,
         };
@@ -133,6 +136,15 @@ impl Watermarks {
         source.progress = source.progress.with(newest, now);
         if let Kind::Pushed { lateness } = source.kind {
             source.claim(newest.saturating_sub(lateness));
+        }
+    }
+
+    /// Nothing can be taken in just now. Whoever sends events needs time to send them again, so the clock
+    /// alone moves nothing on for a while.
+    pub fn hold(&mut self, now: i64) {
+        for source in self.sources.values_mut() {
+            source.last_heard = now;
+            source.held_until = now.saturating_add(self.stall);
         }
     }
 
@@ -194,6 +206,8 @@ impl Source {
     }
 
     fn tick(&mut self, now: i64, stall: i64) -> Standing {
+        // The clock may have been set back.
+        self.last_heard = self.last_heard.min(now);
         let silent = now.saturating_sub(self.last_heard);
         match self.kind {
             Kind::Walked { .. } if self.has_failed || silent >= stall => Standing::Stalled,
@@ -209,7 +223,9 @@ impl Source {
                 if self.progress.age >= YOUNG {
                     return Standing::Inactive;
                 }
-                self.claim(now.saturating_sub(lateness));
+                if now >= self.held_until {
+                    self.claim(now.saturating_sub(lateness));
+                }
                 Standing::Active
             }
         }

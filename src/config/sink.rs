@@ -1,7 +1,7 @@
 //! Where anomalies go, besides the store, which keeps them all.
 
 use std::collections::{BTreeMap, HashMap};
-use std::path::PathBuf;
+use std::path::{Component, Path, PathBuf};
 
 use super::block::{Blocks, Check};
 
@@ -43,6 +43,13 @@ impl Sink {
     }
 }
 
+/// The path without what leads nowhere: `./out` is `out`.
+fn plain(path: &Path) -> PathBuf {
+    path.components()
+        .filter(|part| *part != Component::CurDir)
+        .collect()
+}
+
 /// The sinks by name.
 pub(super) fn read(blocks: Option<Blocks>, check: &mut Check) -> BTreeMap<String, Sink> {
     let mut sinks = BTreeMap::new();
@@ -61,7 +68,7 @@ pub(super) fn read(blocks: Option<Blocks>, check: &mut Check) -> BTreeMap<String
                 let path = settings.path("path", "anomalies.ndjson");
                 let default = Some(Format::Native);
                 let format = settings.word("format", "format", FORMATS, default);
-                if let Some(other) = writers.insert(path.clone(), name.clone()) {
+                if let Some(other) = writers.insert(plain(&path), name.clone()) {
                     let message = format!(
                         "sink `{name}` writes to {}, as `{other}` does: give each a `path` of its own",
                         path.display()

@@ -1,6 +1,6 @@
 //! Records of findings: their triggering events are decoded once more, with all columns.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::TimestampMicrosecondType;
@@ -193,18 +193,21 @@ fn locate(
     first: usize,
     places: &mut [Option<Place>],
 ) {
-    let mut wanted: HashMap<i64, Vec<usize>> = HashMap::new();
-    for (at, (_, time, _)) in names.iter().enumerate() {
-        wanted.entry(*time).or_default().push(at);
+    let mut wanted: HashMap<(i64, &str), Vec<usize>> = HashMap::new();
+    let mut wanted_times = HashSet::new();
+    for (at, (_, time, id)) in names.iter().enumerate() {
+        wanted.entry((*time, id)).or_default().push(at);
+        wanted_times.insert(*time);
     }
     for (number, batch) in batches.iter().enumerate().skip(first) {
         let times = batch[Column::EventTime.name()].as_primitive::<TimestampMicrosecondType>();
         let ids = batch[Column::EventId.name()].as_string_view();
         for (row, time) in times.values().iter().enumerate() {
-            for at in wanted.get(time).into_iter().flatten() {
-                if places[*at].is_none() && ids.value(row) == names[*at].2 {
-                    places[*at] = Some((number, row));
-                }
+            if !wanted_times.contains(time) {
+                continue;
+            }
+            for at in wanted.get(&(*time, ids.value(row))).into_iter().flatten() {
+                places[*at].get_or_insert((number, row));
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
@@ -35,7 +35,9 @@ impl JsonLines {
     }
 
     fn write(&mut self, lines: &str, now: i64) -> io::Result<()> {
-        let mut open = match self.open.take() {
+        // Somebody may have moved it away since.
+        let held = self.open.take().filter(|open| open.is_at(&self.path));
+        let mut open = match held {
             Some(open) => open,
             None => Open::at(&self.path)?,
         };
@@ -87,6 +89,16 @@ impl Open {
             .filter(|folder| !folder.as_os_str().is_empty());
         File::open(folder.unwrap_or(Path::new(".")))?.sync_all()?;
         Ok(Self { file, bytes })
+    }
+}
+
+impl Open {
+    /// Whether the path still names this file.
+    fn is_at(&self, path: &Path) -> bool {
+        let place = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
+        let there = fs::metadata(path).map(place);
+        let here = self.file.metadata().map(place);
+        here.is_ok_and(|here| there.is_ok_and(|there| here == there))
     }
 }
 
@@ -169,6 +181,18 @@ mod tests {
         ] {
             let text = fs::read_to_string(folder.path().join(name)).unwrap();
             assert_eq!(text, LINE.repeat(2), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_was_moved_away_is_begun_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("out.ndjson");
+        let mut sink = JsonLines::new(path.clone(), u64::MAX);
+        for _ in 0..2 {
+            sink.deliver(&[delivery(1)], 0).unwrap();
+            assert_eq!(fs::read_to_string(&path).unwrap(), LINE);
+            fs::rename(&path, folder.path().join("moved")).unwrap();
         }
     }
 

@@ -21,6 +21,8 @@ pub enum Coding {
     Detected,
     /// Not at all.
     Identity,
+    Gzip,
+    Zstd,
 }
 
 /// Why a request cannot be read.
@@ -28,6 +30,8 @@ pub enum Coding {
 pub enum Error {
     #[error("more than {limit} bytes when decompressed; send fewer events at a time")]
     TooLarge { limit: u64 },
+    #[error("it is no {0}, as it says it is")]
+    Mislabelled(&'static str),
     #[error("it cannot be decompressed: {0}; send it whole, as gzip, zstd or plain")]
     Broken(std::io::Error),
 }
@@ -48,9 +52,12 @@ pub fn cut(body: Bytes, coding: Coding, limit: u64) -> Result<(Vec<Chunk>, u64),
         framer.push(piece, chunks);
         Ok(())
     };
+    let is = |magic: &[u8]| body.starts_with(magic);
     match coding {
+        Coding::Gzip if !is(&[0x1f, 0x8b]) => return Err(Error::Mislabelled("gzip")),
+        Coding::Zstd if !is(&[0x28, 0xb5, 0x2f, 0xfd]) => return Err(Error::Mislabelled("zstd")),
         Coding::Identity => push(&body, &mut chunks)?,
-        Coding::Detected => {
+        Coding::Detected | Coding::Gzip | Coding::Zstd => {
             let mut reader = decompress(Cursor::new(body), WINDOW_LOG).map_err(Error::Broken)?;
             let mut buffer = vec![0; 256 << 10];
             loop {

@@ -91,18 +91,39 @@ impl Store {
             });
         let batches = batches.collect::<Result<Vec<_>, _>>()?;
         let mut segments = Vec::new();
-        for (day, rows) in by_day(&batches) {
+        let written = by_day(&batches).into_iter().try_for_each(|(day, rows)| {
             let batch = arranged(&ColumnSet::all().schema(), &batches, &rows);
             let batch = batch.map_err(|error| Error::Query(error.to_string()))?;
             let name = format!("{first:012}-{last:012}");
             segments.push(self.write_segment(&date(day), &name, &batch)?);
+            Ok(())
+        });
+        if let Err(error) = written.and_then(|()| self.enter(&segments, last)) {
+            self.discard(reader, &segments);
+            return Err(error);
         }
-        self.enter(&segments, last)?;
         fresh.forget(last);
         Ok(Sealed {
             rows: segments.iter().map(|segment| segment.rows).sum(),
             segments: segments.len() as u64,
         })
+    }
+
+    /// Removes files that were written and not entered. Where that cannot be told, they stay, and the next
+    /// start sees to them.
+    fn discard(&self, reader: &Reader, segments: &[Segment]) {
+        let Ok(known) = reader.segment_paths() else {
+            return;
+        };
+        for segment in segments
+            .iter()
+            .filter(|segment| !known.contains(&segment.path))
+        {
+            let path = self.paths().folder().join(&segment.path);
+            if let Err(error) = fs::remove_file(&path) {
+                tracing::warn!(path = %path.display(), %error, "an unfinished segment is left");
+            }
+        }
     }
 
     /// Writes a segment, so that it is whole and on disk when this returns.
@@ -146,7 +167,7 @@ impl Store {
     pub fn remove_orphans(&self, reader: &Reader) -> Result<Vec<String>, Error> {
         let known = reader.segment_paths()?;
         let events = self.paths().events();
-        let (mut removed, mut strange) = (Vec::new(), 0);
+        let (mut removed, mut strange, mut highest) = (Vec::new(), 0, 0);
         for day in entries(&events)? {
             let Some(day_name) = name(&day).filter(|name| name.starts_with("date=")) else {
                 continue;
@@ -161,7 +182,10 @@ impl Store {
                 }
                 let is_left = match file_name.strip_suffix(".parquet") {
                     Some(stem) => match numbers(stem) {
-                        Some((first, last)) => reader.holds_block(first, last)?,
+                        Some((first, last)) => {
+                            highest = highest.max(last);
+                            reader.holds_blocks(first, last)?
+                        }
                         None => false,
                     },
                     None => file_name.ends_with(UNFINISHED),
@@ -185,6 +209,8 @@ impl Store {
                 files = strange,
                 "files that the store knows nothing of are left alone"
             );
+            // An older state took the place of a newer one: new blocks must not be taken for theirs.
+            self.number_blocks_from(highest)?;
         }
         Ok(removed)
     }

@@ -70,7 +70,7 @@ pub struct Found {
 
 impl Found {
     /// Whether anybody is told.
-    fn is_told(&self) -> bool {
+    pub fn is_told(&self) -> bool {
         self.exception.is_none() && !self.shadow
     }
 }
@@ -123,6 +123,12 @@ impl Store {
                     body,
                 } = refused;
                 insert.execute(params![source, arrived, kind, body])?;
+            }
+            if !admit.refused.is_empty() {
+                transaction.execute(
+                    "DELETE FROM reject WHERE seq <= (SELECT max(seq) - ? FROM reject)",
+                    [MOST_REFUSED],
+                )?;
             }
             for (name, progress) in admit.sources {
                 let mut insert = transaction.prepare_cached(
@@ -208,10 +214,15 @@ impl Store {
                  (SELECT max(watermark) - ? FROM control WHERE kind = 'watermark')",
                 [STEPS_KEPT],
             )?;
-            transaction.execute(
-                "DELETE FROM reject WHERE seq <= (SELECT max(seq) - ? FROM reject)",
-                [MOST_REFUSED],
-            )?;
+            Ok(())
+        })
+    }
+
+    /// Gives the next block a number beyond this one.
+    pub(super) fn number_blocks_from(&self, highest: i64) -> Result<(), Error> {
+        self.transaction("number blocks", |transaction| {
+            let raise = "UPDATE sqlite_sequence SET seq = max(seq, ?) WHERE name = 'tail'";
+            transaction.execute(raise, [highest])?;
             Ok(())
         })
     }

@@ -164,12 +164,14 @@ fn state(limits: Limits) -> Result<SessionState, DataFusionError> {
     let mut rules = Optimizer::new().rules;
     rules.retain(|rule| rule.name() != "common_sub_expression_eliminate");
     // Neither formats of files nor factories of tables: there is nothing else to read or write.
+    let mut scalars = SessionStateDefaults::default_scalar_functions();
+    scalars.retain(|function| !MULTIPLYING.contains(&function.name()));
     let mut state = SessionStateBuilder::new()
         .with_config(config)
         .with_runtime_env(runtime)
         .with_optimizer_rules(rules)
         .with_expr_planners(SessionStateDefaults::default_expr_planners())
-        .with_scalar_functions(SessionStateDefaults::default_scalar_functions())
+        .with_scalar_functions(scalars)
         .with_higher_order_functions(SessionStateDefaults::default_higher_order_functions())
         .with_aggregate_functions(SessionStateDefaults::default_aggregate_functions())
         .with_window_functions(SessionStateDefaults::default_window_functions())
@@ -178,6 +180,9 @@ fn state(limits: Limits) -> Result<SessionState, DataFusionError> {
     datafusion_functions_json::register_all(&mut state as &mut dyn FunctionRegistry)?;
     Ok(state)
 }
+
+/// What makes much of little, past all accounts of memory.
+const MULTIPLYING: [&str; 5] = ["repeat", "lpad", "rpad", "array_repeat", "array_resize"];
 
 /// No DDL, no DML, no statements.
 fn options() -> SQLOptions {

@@ -332,10 +332,10 @@ impl Reader {
         })
     }
 
-    /// Whether the tail holds any of these blocks.
-    pub(super) fn holds_block(&self, first: i64, last: i64) -> Result<bool, Error> {
+    /// Whether the tail holds all of these blocks.
+    pub(super) fn holds_blocks(&self, first: i64, last: i64) -> Result<bool, Error> {
         self.read("read the tail", |connection| {
-            let query = "SELECT EXISTS (SELECT 1 FROM tail WHERE seq BETWEEN ? AND ?)";
+            let query = "SELECT count(*) = ?2 - ?1 + 1 FROM tail WHERE seq BETWEEN ?1 AND ?2";
             connection.query_row(query, [first, last], |row| row.get(0))
         })
     }

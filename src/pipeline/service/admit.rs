@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::{Receiver, SyncSender};
+use std::sync::mpsc::{Receiver, Sender};
 use std::time::Duration;
 
 use arrow::array::{AsArray, RecordBatch};
@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::evaluate::Step;
 use super::ingest::{Encoded, Request};
-use super::state::{ADMITTING, Shared};
+use super::state::{ADMITTING, Shared, TELLING};
 use super::{Error, timed_out};
 use crate::admit::known::{Key, Known};
 use crate::admit::watermark::{Gap, Watermarks};
@@ -40,7 +40,7 @@ pub(super) struct Admission {
     watermarks: Watermarks,
     limits: Limits,
     known: Known,
-    steps: SyncSender<Step>,
+    steps: Sender<Step>,
     /// The watermark that evaluation knows of.
     announced: i64,
     /// Gaps that are not written yet.
@@ -68,7 +68,7 @@ impl Admission {
         shared: Arc<Shared>,
         watermarks: Watermarks,
         limits: Limits,
-        steps: SyncSender<Step>,
+        steps: Sender<Step>,
     ) -> Result<Self, Error> {
         let mut known = Known::new(KNOWN_EVENTS);
         let (floor, newest) = reader.newest(KNOWN_EVENTS as u64 / 4)?;
@@ -112,7 +112,13 @@ impl Admission {
     /// Moves the watermark on by the clock; false when nobody evaluates any more.
     fn tick(&mut self) -> bool {
         let now = self.shared.clock.now();
-        let gaps = self.watermarks.tick(now);
+        let is_taking = self.shared.has_begun() && !self.shared.is_amiss(ADMITTING);
+        let gaps = if is_taking {
+            self.watermarks.tick(now)
+        } else {
+            self.watermarks.hold(now);
+            Vec::new()
+        };
         let watermark = self.watermarks.watermark();
         for (name, claim) in self.watermarks.claims() {
             let lag = &self.shared.metrics.source_lag_seconds;
@@ -155,7 +161,7 @@ impl Admission {
             limits: self.limits,
         };
         let mut together = Together::default();
-        let mut decided = Vec::with_capacity(requests.len());
+        let mut decided: Vec<Decided> = Vec::with_capacity(requests.len());
         let mut answers = Vec::with_capacity(requests.len());
         for request in requests {
             let Request {
@@ -171,7 +177,7 @@ impl Admission {
                     answers.push((answer, room));
                 }
                 Err(error) => {
-                    tracing::error!(%error, "events cannot be told from those that the store holds");
+                    self.shared.set_amiss(TELLING, Some(error.to_string()));
                     let _ = answer.send(Err(refusal()));
                 }
             }
@@ -193,9 +199,15 @@ impl Admission {
             .with_label_values(&["admit"])
             .observe(seconds);
         metrics.commits_total.with_label_values(&["admit"]).inc();
-        for (one, (answer, room)) in decided.into_iter().zip(answers) {
+        let rows = decided.iter().flat_map(|one| &one.blocks);
+        self.shared.admitted(rows.map(|block| block.rows).sum());
+        let mut rooms = Vec::with_capacity(answers.len());
+        for (one, (answer, room)) in decided.iter_mut().zip(answers) {
             self.shared.count(&one.source, &one.receipt, &one.refused);
-            let _ = answer.send(Ok(one.receipt));
+            let _ = answer.send(Ok(std::mem::take(&mut one.receipt)));
+            rooms.push(room);
+        }
+        for (one, room) in decided.into_iter().zip(rooms) {
             if let Some(newest) = one.newest {
                 self.watermarks.received(&one.source, newest, moment.now);
             }
@@ -206,8 +218,9 @@ impl Admission {
                 let rows = tail::admitted(&batch, &admission, ColumnSet::all());
                 // It was admitted with these very columns.
                 let Ok(rows) = rows else { continue };
-                self.shared.admitted(rows.num_rows());
-                if let Some(number) = numbers.next() {
+                // Few rows would keep the memory of all.
+                let is_worth = 2 * rows.num_rows() >= batch.num_rows();
+                if let Some(number) = numbers.next().filter(|_| is_worth) {
                     self.shared.fresh.insert(number, rows.clone());
                 }
                 // Evaluation that is gone has said why.
@@ -233,14 +246,14 @@ impl Admission {
             keys: Vec::new(),
             receipt: Receipt::default(),
         };
+        let mut own = Together::default();
         for reject in rejects {
             one.refuse(reject, "malformed", moment.now);
         }
         for Encoded { batch, events } in batches {
             let arrivals = Arrivals::of(&batch);
             let held = self.held(&batch, &arrivals.unsure(&self.known))?;
-            let fates = arrivals.decide(moment, &self.known, &held, together);
-            one.newest = one.newest.max(arrivals.newest(moment.latest()));
+            let fates = arrivals.decide(moment, &self.known, &held, together, &mut own);
             let mut decisions = Vec::with_capacity(fates.len());
             for (row, fate) in fates.into_iter().enumerate() {
                 decisions.push(match fate {
@@ -280,6 +293,7 @@ impl Admission {
                 one.batches.push((batch, admission));
             }
         }
+        together.extend(own);
         Ok(one)
     }
 
@@ -292,6 +306,7 @@ impl Admission {
         let events: Vec<(i64, &str)> = rows.iter().map(|row| arrivals[*row]).collect();
         let columns: ColumnSet = [Column::EventTime, Column::EventId].into_iter().collect();
         let found = self.reader.find(&events, columns)?;
+        self.shared.set_amiss(TELLING, None);
         let found: HashSet<(i64, &str)> = found.iter().flat_map(named).collect();
         let rows = rows.iter().copied();
         Ok(rows.filter(|row| found.contains(&arrivals[*row])).collect())

@@ -27,8 +27,9 @@ const BACKOFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_se
 impl Delivery {
     pub fn run(mut self) -> Result<(), Error> {
         let mut backoff = BACKOFF.0;
+        self.count();
         loop {
-            let heard = self.shared.news.heard();
+            let (heard, ends) = (self.shared.news.heard(), self.shared.end.heard());
             let is_over = self.shared.is_over();
             match self.deliver() {
                 Ok(0) if is_over => return Ok(()),
@@ -42,7 +43,7 @@ impl Delivery {
                     if is_over {
                         return Ok(());
                     }
-                    self.shared.end.wait(self.shared.end.heard(), backoff);
+                    self.shared.end.wait(ends, backoff);
                     backoff = (backoff * 2).min(BACKOFF.1);
                 }
             }

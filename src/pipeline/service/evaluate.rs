@@ -127,7 +127,7 @@ impl Evaluation {
     fn push(&self, engine: &mut Engine, batch: RecordBatch) -> Result<Option<i64>, Error> {
         let all = batch.num_rows();
         let batch = in_time(batch)?;
-        self.shared.judged(all - batch.num_rows());
+        self.shared.passed_over(all - batch.num_rows());
         if batch.num_rows() == 0 {
             return Ok(None);
         }
@@ -158,8 +158,9 @@ impl Evaluation {
             let labels = [found[*at].rule.as_str(), found[*at].level];
             metrics.anomalies_total.with_label_values(&labels).inc();
         }
+        let told = new.iter().filter(|at| found[**at].is_told()).count();
         for waiting in self.shared.waiting.values() {
-            waiting.fetch_add(new.len() as u64, Ordering::Relaxed);
+            waiting.fetch_add(told as u64, Ordering::Relaxed);
         }
         self.shared.judged(waiting - engine.waiting());
         for (rule, failure) in job.rules.iter().zip(engine.failures(job)) {
@@ -222,9 +223,14 @@ impl Evaluation {
             let mut waiting = self.shared.waiting.values();
             waiting.any(|waiting| waiting.load(Ordering::Relaxed) > MOST_WAITING)
         };
+        let mut heard = self.shared.end.heard();
         while is_full() && !self.shared.is_stopping() {
-            self.shared.end.wait(self.shared.end.heard(), RETRY);
+            let reason = "nothing is judged until a sink has taken some of what waits for it";
+            self.shared.set_amiss("evaluation", Some(reason.to_owned()));
+            self.shared.end.wait(heard, RETRY);
+            heard = self.shared.end.heard();
         }
+        self.shared.set_amiss("evaluation", None);
     }
 
     /// Writes a snapshot. Without one a restart takes longer, and that is all.
@@ -234,7 +240,7 @@ impl Evaluation {
         let watch = Stopwatch::start();
         let evaluated = self.reader.evaluated();
         // A step that could not be written is not to be passed over.
-        if evaluated.is_ok_and(|evaluated| evaluated != Some(engine.watermark())) {
+        if !evaluated.is_ok_and(|evaluated| evaluated == Some(engine.watermark())) {
             return;
         }
         let saved = engine

@@ -150,20 +150,25 @@ impl Ingest for Intake {
         let turn = Arc::clone(&source.turns).acquire_owned().await;
         let coding = match body.coding {
             Coding::Identity => push::Coding::Identity,
-            Coding::Gzip | Coding::Zstd | Coding::Detect => push::Coding::Detected,
+            Coding::Gzip => push::Coding::Gzip,
+            Coding::Zstd => push::Coding::Zstd,
+            Coding::Detect => push::Coding::Detected,
         };
         let limit = self.most_bytes as u64;
-        let cut = blocking(move || push::cut(body.bytes, coding, limit)).await?;
+        // Whoever hangs up gives nothing back before the work is done.
+        let cut = blocking(move || (push::cut(body.bytes, coding, limit), turn)).await?;
+        let (cut, turn) = cut;
         let (chunks, bytes) = cut.map_err(|error| match error {
             push::Error::TooLarge { limit } => Refusal::TooLarge { limit_bytes: limit },
-            push::Error::Broken(_) => Refusal::Malformed {
+            push::Error::Broken(_) | push::Error::Mislabelled(_) => Refusal::Malformed {
                 reason: error.to_string(),
             },
         })?;
         let room = self.room(source, bytes).await?;
         let enricher = Arc::clone(&self.enricher);
-        let decoded = blocking(move || decoded(chunks, &enricher));
-        let (batches, rejects) = decoded.await??;
+        let decoded = blocking(move || (decoded(chunks, &enricher), turn, room)).await?;
+        let (decoded, turn, room) = decoded;
+        let (batches, rejects) = decoded?;
         drop(turn);
         let (answer, answered) = oneshot::channel();
         let request = Request {

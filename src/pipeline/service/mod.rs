@@ -22,7 +22,7 @@ mod state;
 mod watch;
 
 use std::path::PathBuf;
-use std::sync::mpsc::sync_channel;
+use std::sync::mpsc::{channel, sync_channel};
 use std::sync::{Arc, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -99,8 +99,6 @@ struct Stage {
 /// How a stage came to its end.
 type Ended = (&'static str, Result<(), Error>);
 
-/// Steps between admission and evaluation.
-const STEPS: usize = 64;
 /// Requests between decoding and admission.
 const REQUESTS: usize = 64;
 
@@ -121,9 +119,19 @@ impl Service {
             );
         }
         let shared = Arc::new(Shared::new(metrics, &settings));
+        for (sink, entries) in reader.waiting()? {
+            if settings.sinks.iter().all(|(name, _)| *name != sink) {
+                tracing::warn!(
+                    sink,
+                    entries,
+                    "anomalies wait for a sink that is not configured"
+                );
+            }
+        }
         let watermarks = watermarks(&settings, &reader)?;
         let (requests, received) = sync_channel(REQUESTS);
-        let (steps, stepping) = sync_channel(STEPS);
+        // What it holds is bounded by the room of the sources.
+        let (steps, stepping) = channel();
         let (ending, ended) = unbounded_channel();
         let admission = admit::Admission::new(
             Arc::clone(&store),
@@ -295,6 +303,15 @@ fn watermarks(settings: &Settings, reader: &Reader) -> Result<Watermarks, Error>
     let known = reader.sources()?;
     let watermark = reader.watermark()?.unwrap_or(i64::MIN);
     let mut watermarks = Watermarks::new(settings.limits.stall, watermark);
+    // What came from a source that is not there any more is judged all the same.
+    let is_gone = |name: &String| settings.pushed.iter().all(|(source, _)| source != name);
+    for (name, progress) in known.iter().filter(|(name, _)| is_gone(name)) {
+        let silent = Progress {
+            age: i64::MAX,
+            ..*progress
+        };
+        watermarks.add(name, Kind::Pushed { lateness: 0 }, silent, now);
+    }
     for (name, lateness) in &settings.pushed {
         let progress = known.iter().find(|(known, _)| known == name);
         let progress = progress.map_or(Progress::default(), |(_, progress)| *progress);

@@ -62,9 +62,7 @@ impl Sealing {
                 .inc();
         })?;
         if sealed.rows > 0 {
-            self.shared
-                .tail_rows
-                .fetch_sub(sealed.rows, Ordering::Relaxed);
+            self.shared.sealed(sealed.rows);
             let seconds = watch.elapsed().as_secs_f64();
             metrics
                 .commit_seconds

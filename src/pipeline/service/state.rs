@@ -71,6 +71,8 @@ impl Bell {
 
 /// What cannot be done when the store is amiss.
 pub(super) const ADMITTING: &str = "store, taking events";
+/// What cannot be done when old segments cannot be read.
+pub(super) const TELLING: &str = "archive, telling new events from known ones";
 pub(super) const JUDGING: &str = "store, writing what was found";
 
 impl Shared {
@@ -136,6 +138,7 @@ impl Shared {
     pub fn close(&self) {
         self.is_over.store(true, Ordering::SeqCst);
         self.news.ring();
+        self.end.ring();
     }
 
     /// Something is amiss, or is not any more.
@@ -175,9 +178,22 @@ impl Shared {
 
     /// So many rows are judged now.
     pub fn judged(&self, rows: usize) {
+        self.passed_over(rows);
+        self.metrics.evaluated_events_total.inc_by(rows as u64);
+    }
+
+    /// So many rows are not judged live.
+    pub fn passed_over(&self, rows: usize) {
         let backlog = self.backlog.fetch_sub(rows as i64, Ordering::Relaxed);
         self.metrics.backlog_events.set(backlog - rows as i64);
-        self.metrics.evaluated_events_total.inc_by(rows as u64);
+    }
+
+    /// So many rows are in the archive now.
+    pub fn sealed(&self, rows: u64) {
+        let less = |tail: u64| Some(tail.saturating_sub(rows));
+        let _ = self
+            .tail_rows
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
     }
 
     /// Counts what became of a request.

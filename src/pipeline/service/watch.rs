@@ -12,6 +12,8 @@ pub(super) struct Watching {
     pub shared: Arc<Shared>,
 }
 
+/// So many seconds events may be dated ahead of the clock.
+const MOST_AHEAD: f64 = 3600.0;
 /// A token that was made or taken back counts after so long.
 const LOOK: Duration = Duration::from_secs(1);
 
@@ -46,9 +48,18 @@ impl Watching {
             gauge.set(entries as i64);
         }
         let now = self.shared.clock.now() as f64 / 1e6;
-        metrics
-            .lag_seconds
-            .set(now - metrics.watermark_seconds.get());
+        let watermark = metrics.watermark_seconds.get();
+        if watermark > 0.0 {
+            metrics.lag_seconds.set(now - watermark);
+        }
+        let ahead = metrics.admitted_watermark_seconds.get() - now;
+        let reason = (ahead > MOST_AHEAD).then(|| {
+            format!(
+                "it is {ahead:.0} s behind the watermark, so that new events count as late; was it set \
+                 forward for a while?"
+            )
+        });
+        self.shared.set_amiss("clock", reason);
         Ok(())
     }
 }
