@@ -18,6 +18,8 @@ mod rules;
 mod snapshot;
 mod synthetic;
 mod throughput;
+#[path = "../variants.rs"]
+mod variants;
 
 use std::error::Error;
 use std::str::FromStr;

@@ -5,6 +5,8 @@ use gridwatch::event::action;
 use gridwatch::rule::exception::Exceptions;
 use gridwatch::rule::{self, Rule, embedded};
 
+use super::variants;
+
 /// The rules by which figures are compared from one version to the next.
 const MEASURED: [&str; 4] = [
     "agent_new_family",
@@ -45,22 +47,6 @@ pub fn made(planner: &Planner, number: usize, detect: &str) -> Rule {
     load(planner, "made.yml", &text)
 }
 
-/// As many actions as events of an organisation have most often.
-const ACTIONS: [&str; 12] = [
-    "file_downloaded",
-    "user_login",
-    "file_uploaded",
-    "file_shared",
-    "file_public_link_created",
-    "public_channel_created",
-    "private_channel_created",
-    "user_channel_join",
-    "user_channel_leave",
-    "app_installed",
-    "user_session_invalidated",
-    "user_logout",
-];
-
 /// The other actions of which a simulated organisation has more than one in 100,000 events.
 const COMMON: [&str; 15] = [
     "anomaly",
@@ -82,7 +68,7 @@ const COMMON: [&str; 15] = [
 
 /// Rules of kind `match`, this many, each on an action that happens seldom or never.
 pub fn rare(planner: &Planner, count: usize) -> Vec<Rule> {
-    let is_often = |name: &str| ACTIONS.contains(&name) || COMMON.contains(&name);
+    let is_often = |name: &str| variants::ACTIONS.contains(&name) || COMMON.contains(&name);
     let names = action::catalogue().iter().map(|action| action.name);
     let names = names.filter(|name| !is_often(name)).take(count);
     let rules = names.enumerate().map(|(number, action)| {
@@ -104,36 +90,7 @@ pub fn variants(planner: &Planner, count: usize) -> Vec<Rule> {
 }
 
 fn variant(planner: &Planner, number: usize) -> Rule {
-    let action = ACTIONS[number % ACTIONS.len()];
-    let limit = 20 + number;
-    let key = ["actor_id", "actor_id", "ip", "entity_id"][number % 4];
     let per = ["10m", "1h", "4h", "24h"][number / 4 % 4];
-    let detect = match number % 8 {
-        0..=2 => format!(
-            "  kind: threshold\n  where: action = '{action}'\n  key: {key}\n  measure: count(*)\n  per: \
-             {per}\n  at_least: {limit}\n"
-        ),
-        3 => format!(
-            "  kind: threshold\n  where: action = '{action}'\n  key: actor_id\n  measure: count(distinct \
-             entity_id)\n  per: {per}\n  at_least: {limit}\n"
-        ),
-        4 => format!(
-            "  kind: new_value\n  where: own_context AND action = '{action}'\n  key: actor_id\n  value: \
-             ip\n  learn: 3d\n  forget: 90d\n"
-        ),
-        5 => format!(
-            "  kind: match\n  where: action = '{action}' AND actor_type <> 'user'\n  key: actor_id\n"
-        ),
-        6 => format!(
-            "  kind: match\n  where: action = 'made_up_{number}' AND json_get_str(details, 'x') = 'y'\n  \
-             key: actor_id\n"
-        ),
-        _ => format!(
-            "  kind: sql\n  key: actor_id\n  query: |\n    SELECT * FROM (\n      SELECT event_id, \
-             event_time, order_time, actor_id, ip,\n        lag(ip) OVER (PARTITION BY actor_id ORDER BY \
-             order_time, event_time, event_id) AS before\n      FROM events WHERE action = '{action}'\n    \
-             ) WHERE ip <> before AND before = '192.0.2.{number}'\n"
-        ),
-    };
+    let detect = variants::detect(number, per, 20 + number);
     made(planner, number, &detect)
 }

@@ -18,6 +18,8 @@ mod measure;
 mod query;
 mod rules;
 mod server;
+#[path = "../variants.rs"]
+mod variants;
 
 use std::io;
 use std::path::PathBuf;

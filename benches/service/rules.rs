@@ -6,21 +6,7 @@ use std::path::Path;
 
 use gridwatch::rule::embedded;
 
-/// Actions that an organisation's events have often, and some that they have seldom.
-const ACTIONS: [&str; 12] = [
-    "file_downloaded",
-    "user_login",
-    "file_uploaded",
-    "file_shared",
-    "file_public_link_created",
-    "public_channel_created",
-    "private_channel_created",
-    "user_channel_join",
-    "user_channel_leave",
-    "app_installed",
-    "user_session_invalidated",
-    "user_logout",
-];
+use super::variants;
 
 /// Limits lie so far out that hardly anything is found: hours of the organisation go by in a second, and
 /// at its usual limits everybody would be found at once.
@@ -36,7 +22,13 @@ pub fn variants(folder: &Path, count: usize, windows: &[String]) -> io::Result<u
     for number in shipped..count {
         let name = format!("made_{number}");
         let window = &windows[number / 4 % windows.len()];
-        write(folder, number, &name, &detect(number, window), "1h")?;
+        write(
+            folder,
+            number,
+            &name,
+            &variants::detect(number, window, LEAST + number),
+            "1h",
+        )?;
     }
     Ok(count.saturating_sub(shipped))
 }
@@ -56,38 +48,4 @@ fn write(folder: &Path, number: usize, name: &str, detect: &str, suppress: &str)
     );
     fs::create_dir_all(folder)?;
     fs::write(folder.join(format!("{name}.yml")), text)
-}
-
-/// Other actions, keys and kinds from one number to the next.
-fn detect(number: usize, window: &str) -> String {
-    let action = ACTIONS[number % ACTIONS.len()];
-    let limit = LEAST + number;
-    let key = ["actor_id", "actor_id", "ip", "entity_id"][number % 4];
-    match number % 8 {
-        0..=2 => format!(
-            "  kind: threshold\n  where: action = '{action}'\n  key: {key}\n  measure: count(*)\n  per: \
-             {window}\n  at_least: {limit}\n"
-        ),
-        3 => format!(
-            "  kind: threshold\n  where: action = '{action}'\n  key: actor_id\n  measure: count(distinct \
-             entity_id)\n  per: {window}\n  at_least: {limit}\n"
-        ),
-        4 => format!(
-            "  kind: new_value\n  where: own_context AND action = '{action}'\n  key: actor_id\n  value: \
-             ip\n  learn: 3d\n  forget: 90d\n"
-        ),
-        5 => format!(
-            "  kind: match\n  where: action = '{action}' AND actor_type <> 'user'\n  key: actor_id\n"
-        ),
-        6 => format!(
-            "  kind: match\n  where: action = 'made_up_{number}' AND json_get_str(details, 'x') = 'y'\n  \
-             key: actor_id\n"
-        ),
-        _ => format!(
-            "  kind: sql\n  key: actor_id\n  query: |\n    SELECT * FROM (\n      SELECT event_id, \
-             event_time, order_time, actor_id, ip,\n        lag(ip) OVER (PARTITION BY actor_id ORDER BY \
-             order_time, event_time, event_id) AS before\n      FROM events WHERE action = '{action}'\n    \
-             ) WHERE ip <> before AND before = '192.0.2.{number}'\n"
-        ),
-    }
 }
