@@ -143,10 +143,16 @@ impl Moment {
         let order_time = if late {
             event_time
         } else {
-            event_time.max(self.watermark)
+            order_time(event_time, self.watermark)
         };
         Fate::Admitted { order_time, late }
     }
+}
+
+/// The order time of an event: its own time or, if that lies behind it, the watermark at its
+/// admission; all in microseconds. Detection reads it from the column and never computes it.
+pub fn order_time(event_time: i64, watermark: i64) -> i64 {
+    event_time.max(watermark)
 }
 
 #[cfg(test)]

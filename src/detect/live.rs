@@ -36,12 +36,6 @@ use super::shard::{self, Encoding, SHARDS, Shard};
 use super::{Error, Program, snapshot};
 use crate::event::schema::{Column, ColumnSet};
 
-/// The order time of an event: its own time or, if that lies behind it, the watermark at its
-/// admission; all in microseconds. The engine reads it from the column and never computes it.
-pub fn order_time(event_time: i64, watermark: i64) -> i64 {
-    event_time.max(watermark)
-}
-
 /// Programs at work on a stream of events.
 #[derive(Debug)]
 pub struct Live {

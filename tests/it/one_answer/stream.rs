@@ -8,7 +8,7 @@ use arrow::array::{
     TimestampMicrosecondArray,
 };
 use arrow::compute::cast;
-use gridwatch::detect::live::order_time;
+use gridwatch::admit::order_time;
 use gridwatch::event::schema::{Column, ColumnSet};
 use proptest::prelude::*;
 
