@@ -91,7 +91,7 @@ pub fn build(home: &Path, plan: &Plan, cancel: &CancellationToken) -> Result<Mad
             ensure!(!cancel.is_cancelled(), "interrupted");
             let blocks: Vec<Block> = blocks?;
             store.admit(&Admit {
-                blocks: &blocks,
+                blocks: &blocks.iter().collect::<Vec<_>>(),
                 ..Admit::default()
             })?;
             let sealed = store.seal(&reader, u64::MAX, &Fresh::new(0))?;

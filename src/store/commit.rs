@@ -10,8 +10,8 @@ use crate::admit::watermark::Progress;
 /// What comes in together; all of it is in the log after the commit, or nothing.
 #[derive(Debug, Default)]
 pub struct Admit<'a> {
-    pub blocks: &'a [Block],
-    pub refused: &'a [Refused],
+    pub blocks: &'a [&'a Block],
+    pub refused: &'a [&'a Refused],
     /// The sources that it came from.
     pub sources: &'a [(String, Progress)],
     /// The watermark at which it was admitted, if there was one; microseconds.

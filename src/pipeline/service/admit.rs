@@ -53,10 +53,11 @@ pub(super) struct Admission {
 struct Decided {
     source: Arc<str>,
     newest: Option<i64>,
-    blocks: Vec<Block>,
-    batches: Vec<(RecordBatch, store::Admission)>,
+    /// What is written, and the batch that it was made of.
+    blocks: Vec<(Block, RecordBatch)>,
     refused: Vec<Refused>,
-    keys: Vec<(i64, Key)>,
+    /// The events that joined the log.
+    keys: Together,
     receipt: Receipt,
 }
 
@@ -200,7 +201,8 @@ impl Admission {
             .observe(seconds);
         metrics.commits_total.with_label_values(&["admit"]).inc();
         let rows = decided.iter().flat_map(|one| &one.blocks);
-        self.shared.admitted(rows.map(|block| block.rows).sum());
+        self.shared
+            .admitted(rows.map(|(block, _)| block.rows).sum());
         let mut rooms = Vec::with_capacity(answers.len());
         for (one, (answer, room)) in decided.iter_mut().zip(answers) {
             self.shared.count(&one.source, &one.receipt, &one.refused);
@@ -214,13 +216,16 @@ impl Admission {
             for (time, key) in one.keys {
                 self.known.insert(time, key);
             }
-            for (batch, admission) in one.batches {
-                let rows = tail::admitted(&batch, &admission, ColumnSet::all());
-                // It was admitted with these very columns.
-                let Ok(rows) = rows else { continue };
+            for ((block, batch), number) in one.blocks.into_iter().zip(&mut numbers) {
+                let rows = tail::admitted(&batch, &block.admission, ColumnSet::all());
+                let rows = match rows {
+                    Ok(rows) => rows,
+                    // It was decoded with these very columns.
+                    Err(error) => unreachable!("admitted columns do not fit their schema: {error}"),
+                };
                 // Few rows would keep the memory of all.
                 let is_worth = 2 * rows.num_rows() >= batch.num_rows();
-                if let Some(number) = numbers.next().filter(|_| is_worth) {
+                if is_worth {
                     self.shared.fresh.insert(number, rows.clone());
                 }
                 // Evaluation that is gone has said why.
@@ -241,19 +246,17 @@ impl Admission {
             source,
             newest: None,
             blocks: Vec::new(),
-            batches: Vec::new(),
             refused: Vec::new(),
-            keys: Vec::new(),
+            keys: Together::default(),
             receipt: Receipt::default(),
         };
-        let mut own = Together::default();
         for reject in rejects {
             one.refuse(reject, "malformed", moment.now);
         }
         for Encoded { batch, events } in batches {
             let arrivals = Arrivals::of(&batch);
             let held = self.held(&batch, &arrivals.unsure(&self.known))?;
-            let fates = arrivals.decide(moment, &self.known, &held, together, &mut own);
+            let fates = arrivals.decide(moment, &self.known, &held, together, &mut one.keys);
             let mut decisions = Vec::with_capacity(fates.len());
             for (row, fate) in fates.into_iter().enumerate() {
                 decisions.push(match fate {
@@ -270,8 +273,7 @@ impl Admission {
                     Fate::Admitted { order_time, late } => {
                         one.receipt.accepted += 1;
                         one.receipt.late += u64::from(late);
-                        let (time, key) = arrivals.at(row);
-                        one.keys.push((time, key.clone()));
+                        let (time, _) = arrivals.at(row);
                         if !late {
                             // It is judged when the watermark has passed where it stands.
                             one.newest = one.newest.max(Some(order_time));
@@ -288,12 +290,11 @@ impl Admission {
                 arrival: moment.now,
                 fates: decisions,
             };
-            if let Some(block) = Block::new(&batch, events, admission.clone()) {
-                one.blocks.push(block);
-                one.batches.push((batch, admission));
+            if let Some(block) = Block::new(&batch, events, admission) {
+                one.blocks.push((block, batch));
             }
         }
-        together.extend(own);
+        together.extend(one.keys.iter().cloned());
         Ok(one)
     }
 
@@ -316,8 +317,8 @@ impl Admission {
         let mut blocks = Vec::new();
         let (mut refused, mut sources) = (Vec::new(), Vec::new());
         for one in decided {
-            blocks.extend(one.blocks.iter().cloned());
-            refused.extend(one.refused.iter().cloned());
+            blocks.extend(one.blocks.iter().map(|(block, _)| block));
+            refused.extend(&one.refused);
         }
         let named: HashSet<&Arc<str>> = decided.iter().map(|one| &one.source).collect();
         for name in named {

@@ -100,7 +100,7 @@ fn admit(store: &Store, lines: &[String]) {
     let bytes = Arc::new(tail::encode(&batch).unwrap());
     let blocks = [Block::new(&batch, bytes, admission).unwrap()];
     let admit = Admit {
-        blocks: &blocks,
+        blocks: &blocks.iter().collect::<Vec<_>>(),
         ..Admit::default()
     };
     store.admit(&admit).unwrap();
