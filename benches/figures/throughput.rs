@@ -225,6 +225,7 @@ fn detect(
             extra,
             quiet_micros: 0,
             counted_since: Vec::new(),
+            recorded_days: Vec::new(),
         };
         let input = Input {
             name: "events.ndjson".to_owned(),

@@ -72,6 +72,7 @@ impl Demo {
             extra: ColumnSet::default(),
             quiet_micros: 0,
             counted_since: Vec::new(),
+            recorded_days: Vec::new(),
         };
         let events = path.join(generate::EVENTS).display().to_string();
         let inputs = detect::open(&[events], &Arc::new(AtomicU64::new(0)))?;

@@ -137,6 +137,10 @@ impl Detect {
                 Some(reader) => pipeline::counted_since(reader, &rules).map_err(failure)?,
                 None => Vec::new(),
             },
+            recorded_days: match &kept {
+                Some(reader) => pipeline::recorded_days(reader, &rules).map_err(failure)?,
+                None => Vec::new(),
+            },
         };
         let outcome = match &kept {
             Some(reader) => pipeline::detect_kept(reader, &job, self.late),
@@ -348,16 +352,26 @@ pub(super) fn summary(
     for anomaly in &outcome.anomalies {
         *counts.entry(&anomaly.rule).or_default() += 1;
     }
-    let counts: Vec<String> = counts
-        .iter()
+    let quiet = counts.values().filter(|count| **count == 0).count();
+    let loud = counts.iter().filter(|(_, count)| **count > 0);
+    let mut counts: Vec<String> = loud
         .map(|(rule, count)| format!("{rule} {count}"))
         .collect();
+    if quiet > 0 {
+        counts.push(format!("{quiet} rules found nothing"));
+    }
     writeln!(
         err,
         "{} anomalies: {}",
         outcome.anomalies.len(),
         counts.join(", ")
     )?;
+    for (rule, known, least) in &outcome.silent {
+        writeln!(
+            err,
+            "{rule} is silent so far: it knows {known} active hours of people, and {least} are enough"
+        )?;
+    }
     if !outcome.excepted.is_empty() {
         let mut counts: BTreeMap<&str, u64> = BTreeMap::new();
         for name in outcome.excepted.iter().filter_map(|a| a.exception.as_ref()) {

@@ -8,7 +8,7 @@ use clap::Args;
 use super::progress::events_written;
 use super::show::thousands;
 use super::{End, Failure};
-use crate::simulate::{self, Plan};
+use crate::simulate::{self, Attacks, Plan};
 
 /// Writes the audit log of a simulated organisation
 ///
@@ -25,6 +25,9 @@ pub(super) struct Generate {
     /// Equal seeds give equal organisations
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// So many attacks of every kind that there is, each on other people, instead of as many as are likely
+    #[arg(long, value_name = "N")]
+    attacks: Option<u32>,
     /// The folder to write to, made if it does not exist
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
@@ -37,7 +40,16 @@ pub(super) const LABELS: &str = "labels.ndjson";
 
 impl Generate {
     pub fn run(&self) -> Result<End, Failure> {
-        let plan = Plan::new(self.users, self.days, self.seed);
+        let plan = Plan {
+            attacks: self
+                .attacks
+                .map_or_else(Attacks::default, |number| Attacks {
+                    // What rules learn from comes first.
+                    first_day: (self.days / 2).min(14),
+                    ..Attacks::plenty(number)
+                }),
+            ..Plan::new(self.users, self.days, self.seed)
+        };
         let totals = write(&plan, &self.out)?;
         writeln!(
             io::stderr(),

@@ -12,7 +12,6 @@ use crate::config::yaml::nearest;
 use crate::detect::Table;
 use crate::detect::plan::Planner;
 use crate::enrich::network::Networks;
-use crate::list::Lists;
 use crate::rule::exception::Exceptions;
 use crate::rule::test::Test;
 use crate::rule::{self, Named, Problem, Rule, State, embedded};
@@ -21,14 +20,14 @@ use crate::rule::{self, Named, Problem, Rule, State, embedded};
 /// name.
 pub(super) fn with_embedded(
     paths: &[PathBuf],
-    lists: &Lists,
+    planner: &Planner,
     exceptions: &Exceptions,
 ) -> Result<Vec<Rule>, Failure> {
-    let mut rules: Vec<Rule> = valid(load(&[], lists, exceptions)?)?;
+    let mut rules: Vec<Rule> = valid(load(&[], planner, exceptions)?)?;
     if paths.is_empty() {
         return Ok(rules);
     }
-    for rule in valid(load(paths, lists, exceptions)?)? {
+    for rule in valid(load(paths, planner, exceptions)?)? {
         match rules.iter_mut().find(|known| known.name == rule.name) {
             Some(known) => *known = rule,
             None => rules.push(rule),
@@ -80,10 +79,10 @@ pub(super) fn with_sources(rules: Vec<Rule>, names: &[String]) -> Result<Vec<Rul
 /// The rules of the paths, or the embedded ones.
 pub(super) fn loaded(
     paths: &[PathBuf],
-    lists: &Lists,
+    planner: &Planner,
     exceptions: &Exceptions,
 ) -> Result<Vec<Rule>, Failure> {
-    valid(load(paths, lists, exceptions)?)
+    valid(load(paths, planner, exceptions)?)
 }
 
 /// What is most likely not meant in the rules. Actions are known that stand in the catalogue or among
@@ -128,10 +127,9 @@ fn valid(loaded: Loaded) -> Result<Vec<Rule>, Failure> {
 /// Loads the rules of the paths, or without any the embedded ones, with all their problems.
 pub(super) fn load(
     paths: &[PathBuf],
-    lists: &Lists,
+    planner: &Planner,
     exceptions: &Exceptions,
 ) -> Result<Loaded, Failure> {
-    let planner = Planner::with_lists(lists).map_err(Failure::internal)?;
     let texts: Vec<(String, io::Result<String>)> = if paths.is_empty() {
         let embedded = embedded::RULES.iter();
         embedded
@@ -159,7 +157,7 @@ pub(super) fn load(
                 continue;
             }
         };
-        match rule::load(file, text, &planner, exceptions) {
+        match rule::load(file, text, planner, exceptions) {
             Ok(rule) => {
                 loaded.problems.extend(networks_of_tests(&rule));
                 loaded.rules.push(rule);

@@ -8,6 +8,7 @@ mod export;
 mod format;
 mod generate;
 mod load;
+mod mark;
 mod noise;
 mod output;
 mod progress;
@@ -40,6 +41,7 @@ enum Verb {
     Run(run::Run),
     Query(query::Query),
     Export(export::Export),
+    Mark(mark::Mark),
     Token(token::Token),
     Rules(rules::Rules),
     Generate(generate::Generate),
@@ -116,6 +118,7 @@ pub fn main() -> ExitCode {
         Verb::Run(run) => run.run(),
         Verb::Query(query) => query.run(),
         Verb::Export(export) => export.run(),
+        Verb::Mark(token) => token.run(),
         Verb::Token(token) => token.run(),
         Verb::Rules(rules) => rules.run(),
         Verb::Generate(generate) => generate.run(),
@@ -133,4 +136,12 @@ pub fn main() -> ExitCode {
             ExitCode::from(failure.code)
         }
     }
+}
+
+/// Whoever runs the command, as the system names them.
+fn user() -> String {
+    let name = ["USER", "LOGNAME"]
+        .iter()
+        .find_map(|name| std::env::var(name).ok());
+    name.unwrap_or_else(|| "unknown".to_owned())
 }

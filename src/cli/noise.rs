@@ -48,6 +48,7 @@ pub(super) fn noisy(rules: &[Rule], lists: &Lists) -> Result<Vec<Problem>, Failu
         extra: ColumnSet::default(),
         quiet_micros: 0,
         counted_since: Vec::new(),
+        recorded_days: Vec::new(),
     };
     let input = Input {
         name: "a simulated day".to_owned(),

@@ -159,7 +159,7 @@ fn check(
     format: CheckFormat,
     out: &mut dyn Write,
 ) -> Result<End, Failure> {
-    let loaded = load(paths, &setup.lists, &setup.exceptions)?;
+    let loaded = load(paths, &setup.planner()?, &setup.exceptions)?;
     let mut warnings = warnings(&loaded.rules, &setup.actions);
     warnings.extend(noisy(&loaded.rules, &setup.lists)?);
     let mut problems: Vec<_> = loaded.problems.iter().chain(&warnings).collect();

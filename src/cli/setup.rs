@@ -12,6 +12,7 @@ use super::Failure;
 use super::load;
 use crate::config::Config;
 use crate::config::yaml::{Problem, nearest};
+use crate::detect::plan::Planner;
 use crate::enrich::network::Networks;
 use crate::event::action;
 use crate::list::{self, List, Lists};
@@ -168,6 +169,18 @@ impl Setup {
         Ok(networks)
     }
 
+    /// Plans rules that ask the lists, for an organisation in its time zone.
+    ///
+    /// # Errors
+    /// When it cannot be set up.
+    pub fn planner(&self) -> Result<Planner, Failure> {
+        let planner = Planner::with_lists(&self.lists).map_err(Failure::internal)?;
+        Ok(match &self.config.organisation.time_zone {
+            Some(zone) => planner.in_zone(zone.value.as_str()),
+            None => planner,
+        })
+    }
+
     /// The embedded rules, those of the configuration and those of more paths; of the same name the
     /// last counts. Each has the state that the configuration gives it.
     ///
@@ -182,7 +195,7 @@ impl Setup {
             .map(|p| self.path(p))
             .collect();
         paths.extend_from_slice(more);
-        let mut rules = load::with_embedded(&paths, &self.lists, &self.exceptions)?;
+        let mut rules = load::with_embedded(&paths, &self.planner()?, &self.exceptions)?;
         let mut problems = self
             .exceptions
             .unknown(|name| rules.iter().any(|rule| rule.name == name));
@@ -222,7 +235,7 @@ impl Setup {
         if paths.is_empty() {
             self.rules(&[])
         } else {
-            load::loaded(paths, &self.lists, &self.exceptions)
+            load::loaded(paths, &self.planner()?, &self.exceptions)
         }
     }
 }

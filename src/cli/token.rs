@@ -3,7 +3,7 @@ use std::io::{self, Write};
 use clap::{Args, Subcommand};
 
 use super::setup::{ConfigFile, Setup};
-use super::{End, Failure};
+use super::{End, Failure, user};
 use crate::clock::{self, Clock};
 use crate::serve::auth::{self, Role};
 use crate::store::Store;
@@ -44,12 +44,4 @@ impl Token {
         writeln!(io::stdout(), "{}", token.reveal()).map_err(Failure::io)?;
         Ok(End::Good)
     }
-}
-
-/// Whoever runs the command, as the system names them.
-fn user() -> String {
-    let name = ["USER", "LOGNAME"]
-        .iter()
-        .find_map(|name| std::env::var(name).ok());
-    name.unwrap_or_else(|| "unknown".to_owned())
 }

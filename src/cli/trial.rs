@@ -105,6 +105,7 @@ fn try_out(rule: &Rule, test: &Test, setup: &Setup) -> Result<Result<(), String>
             extra: ColumnSet::default(),
             quiet_micros: rule.program.wait_micros,
             counted_since: Vec::new(),
+            recorded_days: Vec::new(),
         };
         let input = Input {
             name: test.name.clone(),

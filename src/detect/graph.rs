@@ -162,6 +162,9 @@ impl Graph {
             graph.add(planner, program).map_err(|error| (at, error))?;
         }
         graph.find_users();
+        for at in 0..programs.len() {
+            graph.check_tables(at).map_err(|error| (at, error))?;
+        }
         graph.prune();
         graph.find_carried();
         Ok(graph)
@@ -338,6 +341,23 @@ impl Graph {
                     break;
                 }
             }
+        }
+    }
+
+    /// Whether the tables of days that a program asks for have names of their own.
+    fn check_tables(&self, program: usize) -> Result<(), Error> {
+        let calls = self
+            .calls
+            .iter()
+            .filter(|call| call.users.contains(&program));
+        let mut names: Vec<String> = calls.filter_map(|call| call.function.table()).collect();
+        names.sort_unstable();
+        match names.windows(2).find(|pair| pair[0] == pair[1]) {
+            None => Ok(()),
+            Some(pair) => Err(Error::Refused(format!(
+                "two functions keep tables by the name `{}`: give each a name of its own",
+                pair[0]
+            ))),
         }
     }
 

@@ -1,5 +1,7 @@
 //! The history execution: programs over a log with stock DataFusion.
 
+mod days;
+
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
@@ -8,7 +10,9 @@ use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::prelude::SessionContext;
 use futures::{StreamExt, stream};
 
+use super::days::Recorded;
 use super::finding::{self, Finding};
+use super::function::Days;
 use super::table::Events;
 use super::{Error, Program, members, plan, session};
 use crate::event::order::Log;
@@ -25,6 +29,14 @@ pub struct Resources {
     pub state_bytes: usize,
 }
 
+/// Programs with the tables of days that were recorded for each; what is not recorded is computed.
+#[derive(Clone, Copy, Debug)]
+pub struct Programs<'a> {
+    pub programs: &'a [&'a Program],
+    /// By program; may be shorter.
+    pub recorded: &'a [Recorded],
+}
+
 /// What became of one program.
 pub type Ran = Result<Vec<Finding>, Error>;
 
@@ -35,10 +47,11 @@ pub type Ran = Result<Vec<Finding>, Error>;
 /// [`Error::Failed`] when DataFusion or its threads cannot be set up.
 pub fn run(
     log: &Arc<Log>,
-    programs: &[&Program],
+    programs: Programs<'_>,
     lists: &Lists,
     resources: Resources,
 ) -> Result<Vec<Ran>, Error> {
+    let Programs { programs, recorded } = programs;
     let threads = resources.threads.max(1);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(threads)
@@ -49,8 +62,12 @@ pub fn run(
         .build_arc()
         .map_err(|error| failed(&error))?;
     let table = Arc::new(Events::over(Arc::clone(log)));
-    let context =
-        session::context(table, lists, threads, environment).map_err(|error| failed(&error))?;
+    let lists = lists.clone();
+    let open: Arc<Open> = Arc::new(move |days: &Arc<Days>| {
+        let (table, environment) = (Arc::clone(&table), Arc::clone(&environment));
+        session::context(table, &lists, days, threads, environment).map_err(|error| failed(&error))
+    });
+    let context = open(&Arc::default())?;
     // On disk one after the other, so that each has all of the memory for its sorts.
     let at_once = if log.is_on_disk() {
         1
@@ -58,10 +75,18 @@ pub fn run(
         programs.len().max(1)
     };
     let end = log.watermark();
-    let tasks = programs.iter().map(|program| {
-        let (context, program) = (context.clone(), Program::clone(program));
+    let tasks = programs.iter().enumerate().map(|(at, program)| {
+        let (mut context, program) = (context.clone(), Program::clone(program));
+        let recorded = recorded.get(at).cloned().unwrap_or_default();
+        let open = Arc::clone(&open);
         async move {
-            let task = tokio::spawn(async move { findings(&context, &program, end).await });
+            let task = tokio::spawn(async move {
+                let days = days::tables(&context, &program.sql, recorded, end).await?;
+                if !days.is_empty() {
+                    context = open(&Arc::new(days))?;
+                }
+                findings(&context, &program, end).await
+            });
             task.await
                 .unwrap_or_else(|error| Err(Error::Failed(error.to_string())))
         }
@@ -69,10 +94,13 @@ pub fn run(
     Ok(runtime.block_on(stream::iter(tasks).buffered(at_once).collect()))
 }
 
+/// Opens a session over the log that knows these tables of days.
+type Open = dyn Fn(&Arc<Days>) -> Result<SessionContext, Error> + Send + Sync;
+
 /// The memory that sorts may use before they spill.
 fn pool(log: &Log, resources: Resources) -> Arc<dyn MemoryPool> {
     /// What the sorts of one thread need to get anywhere.
-    const LEAST_BYTES: usize = 128 << 20;
+    const LEAST_BYTES: usize = 256 << 20;
     if log.is_on_disk() {
         let least = resources.threads.max(1) * LEAST_BYTES;
         Arc::new(FairSpillPool::new(resources.memory_bytes.max(least)))

@@ -29,6 +29,7 @@ use self::level::{Level, fill};
 use self::pending::Pending;
 use self::route::Router;
 pub use self::usage::Usage;
+use super::days::{DAY, Daily, Day, Recorded, day_of};
 use super::finding::{self, Finding};
 use super::graph::{EVENTS, Field, Graph};
 use super::plan::Planner;
@@ -53,6 +54,9 @@ pub struct Live {
     /// By program, why it can go no further.
     failures: Vec<Option<String>>,
     budget: Budget,
+    dailies: Vec<Daily>,
+    /// The tables that were made since they were asked for last, each with the program that needs it.
+    closed: Vec<(usize, Day)>,
     /// What snapshots are known by.
     fingerprint: [u8; 32],
 }
@@ -88,6 +92,8 @@ impl Live {
             fields: columns.iter().map(Field::event).collect(),
             failures: vec![None; programs.len()],
             budget: Budget::new(usize::MAX),
+            dailies: Daily::all(&graph, &[]),
+            closed: Vec::new(),
             programs,
             encodings,
             graph,
@@ -118,10 +124,13 @@ impl Live {
     /// # Errors
     /// On a defect.
     pub fn snapshot(&self, shard: usize) -> Result<Vec<u8>, Error> {
+        // Each shard holds them, as it does failures: it is whole by itself.
+        let days: Vec<_> = self.dailies.iter().map(Daily::state).collect();
         let state = snapshot::State {
             shard: &self.shards[shard],
             watermark: self.watermark,
             failures: &self.failures,
+            days: &days,
         };
         snapshot::write(&state, &self.fingerprint)
     }
@@ -148,7 +157,11 @@ impl Live {
         }
         self.watermark = shards[0].watermark;
         self.failures = std::mem::take(&mut shards[0].failures);
+        let days = std::mem::take(&mut shards[0].days);
         self.shards = shards.into_iter().map(|restored| restored.shard).collect();
+        for (daily, saved) in self.dailies.iter_mut().zip(days) {
+            daily.restore(&mut self.shards, saved);
+        }
         self.pending.clear();
         Ok(())
     }
@@ -182,8 +195,65 @@ impl Live {
     /// # Errors
     /// On a defect; what fails in a program is in [`Live::failures`].
     pub fn advance(&mut self, watermark: i64) -> Result<Vec<Vec<Finding>>, Error> {
-        self.step(watermark.max(self.watermark))
-            .map_err(|error| Error::Failed(error.strip_backtrace()))
+        let watermark = watermark.max(self.watermark);
+        let mut findings: Vec<Vec<Finding>> = vec![Vec::new(); self.programs.len()];
+        while let Some(midnight) = self.next_midnight().filter(|time| *time <= watermark) {
+            self.judge(midnight, &mut findings)?;
+            for daily in &mut self.dailies {
+                let day = daily.close(&mut self.shards, midnight);
+                let users = daily.users.iter();
+                self.closed.extend(users.map(|user| (*user, day.clone())));
+            }
+        }
+        self.judge(watermark, &mut findings)?;
+        Ok(findings)
+    }
+
+    /// The next time at which a day's tables are made, if there are any; before the first row there is no
+    /// day.
+    fn next_midnight(&self) -> Option<i64> {
+        if self.dailies.is_empty() {
+            return None;
+        }
+        let from = match self.watermark {
+            i64::MIN => self.pending.first()?,
+            watermark => watermark,
+        };
+        Some((day_of(from) + 1).saturating_mul(DAY))
+    }
+
+    fn judge(&mut self, watermark: i64, findings: &mut [Vec<Finding>]) -> Result<(), Error> {
+        let found = self.step(watermark);
+        let found = found.map_err(|error| Error::Failed(error.strip_backtrace()))?;
+        for (all, some) in findings.iter_mut().zip(found) {
+            all.extend(some);
+        }
+        Ok(())
+    }
+
+    /// The tables of days that were made since this was asked last, each with the position of the program
+    /// that needs it.
+    pub fn days(&mut self) -> Vec<(usize, Day)> {
+        std::mem::take(&mut self.closed)
+    }
+
+    /// The programs that are silent because too little is known, each with how many active hours are known
+    /// and how many there must be.
+    pub fn silent(&self) -> Vec<(usize, (u64, u64))> {
+        let silent = self
+            .dailies
+            .iter()
+            .filter_map(|daily| Some((daily, daily.lacks()?)));
+        silent
+            .flat_map(|(daily, lack)| daily.users.iter().map(move |user| (*user, lack)))
+            .collect()
+    }
+
+    /// With tables that were recorded, by program.
+    #[must_use]
+    pub fn with_days(mut self, recorded: &[Recorded]) -> Self {
+        self.dailies = Daily::all(&self.graph, recorded);
+        self
     }
 
     fn step(&mut self, watermark: i64) -> Fallible<Vec<Vec<Finding>>> {

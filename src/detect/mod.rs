@@ -6,12 +6,14 @@
 //! the log.
 
 mod aggregate;
+pub mod days;
 pub mod finding;
 pub mod function;
 mod graph;
 pub mod history;
 pub mod live;
 mod lookup;
+mod marked;
 mod members;
 pub mod plan;
 mod reads;

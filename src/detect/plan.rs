@@ -31,6 +31,8 @@ use crate::list::Lists;
 
 /// Plans rules against the table's columns, and tries them on two made-up events.
 pub struct Planner {
+    /// The organisation's, as IANA calls it.
+    time_zone: String,
     context: SessionContext,
     runtime: tokio::runtime::Runtime,
 }
@@ -60,12 +62,26 @@ impl Planner {
     /// When DataFusion or the thread that it needs cannot be set up.
     pub fn with_lists(lists: &Lists) -> Result<Self, Error> {
         let table = Arc::new(Events::sample());
-        let context = session::context(table, lists, 1, Arc::new(RuntimeEnv::default()));
+        let runtime = Arc::new(RuntimeEnv::default());
+        let context = session::context(table, lists, &Arc::default(), 1, runtime);
         let runtime = tokio::runtime::Builder::new_current_thread().build();
         Ok(Self {
+            time_zone: "UTC".to_owned(),
             context: context.map_err(|error| Error::Failed(error.to_string()))?,
             runtime: runtime.map_err(|error| Error::Failed(error.to_string()))?,
         })
+    }
+
+    /// For an organisation whose clocks are in this zone, which must be one of IANA's; in UTC otherwise.
+    #[must_use]
+    pub fn in_zone(self, time_zone: impl Into<String>) -> Self {
+        let time_zone = time_zone.into();
+        Self { time_zone, ..self }
+    }
+
+    /// The organisation's time zone, as IANA calls it.
+    pub fn time_zone(&self) -> &str {
+        &self.time_zone
     }
 
     /// Checks the program; says what it reads.

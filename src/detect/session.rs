@@ -19,7 +19,8 @@ use datafusion::sql::sqlparser::ast::{
 };
 
 use super::aggregate::{self, Moment};
-use super::{Table, function, lookup, reads};
+use super::function::Days;
+use super::{Table, function, lookup, marked, reads};
 use crate::event::schema::Column;
 use crate::list::Lists;
 
@@ -108,23 +109,30 @@ const FUNCTIONS: &[&str] = &[
 pub fn context(
     rows: Arc<dyn TableProvider>,
     lists: &Lists,
+    days: &Arc<Days>,
     partitions: usize,
     runtime: Arc<RuntimeEnv>,
 ) -> Result<SessionContext> {
-    let context = SessionContext::new_with_state(state(lists, partitions, runtime)?);
+    let context = SessionContext::new_with_state(state(lists, days, partitions, runtime)?);
     let anomalies = reads::anomalies(Arc::clone(&rows))?;
     context.register_table(Table::Anomalies.name(), Arc::new(anomalies))?;
     context.register_table(Table::Events.name(), rows)?;
     Ok(context)
 }
 
-fn state(lists: &Lists, partitions: usize, runtime: Arc<RuntimeEnv>) -> Result<SessionState> {
+fn state(
+    lists: &Lists,
+    days: &Arc<Days>,
+    partitions: usize,
+    runtime: Arc<RuntimeEnv>,
+) -> Result<SessionState> {
     let is_allowed = |name: &str, volatility: Volatility| {
         FUNCTIONS.contains(&name) && volatility == Volatility::Immutable
     };
     let mut scalars = SessionStateDefaults::default_scalar_functions();
     scalars.retain(|function| is_allowed(function.name(), function.signature().volatility));
     scalars.extend(lookup::all(lists));
+    scalars.push(marked::function(lists.marks()));
     let mut aggregates = SessionStateDefaults::default_aggregate_functions();
     aggregates.retain(|function| {
         is_allowed(function.name(), function.signature().volatility)
@@ -133,7 +141,7 @@ fn state(lists: &Lists, partitions: usize, runtime: Arc<RuntimeEnv>) -> Result<S
     aggregates.extend(aggregate::all());
     let mut windows = SessionStateDefaults::default_window_functions();
     windows.retain(|function| is_allowed(function.name(), function.signature().volatility));
-    windows.extend(function::all());
+    windows.extend(function::all(days));
     let config = SessionConfig::new()
         .with_target_partitions(partitions)
         .with_information_schema(false)
@@ -177,13 +185,13 @@ pub async fn plan(state: &SessionState, sql: &str) -> Result<LogicalPlan> {
     state.statement_to_plan(statement).await
 }
 
-/// Gives a question to a list the time that it is about.
+/// Gives a question to a list, or for a mark, the time that it is about.
 fn add_time(expression: &mut Expr) {
     let Expr::Function(function) = expression else {
         return;
     };
     let name = function.name.to_string().to_ascii_lowercase();
-    if !lookup::NAMES.contains(&name.as_str()) {
+    if !lookup::NAMES.contains(&name.as_str()) && name != marked::NAME {
         return;
     }
     if let FunctionArguments::List(list) = &mut function.args

@@ -15,6 +15,7 @@ use arrow::ipc::writer::StreamWriter;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::function::volume::Table;
 use super::graph::Graph;
 use super::shard::Shard;
 use super::window::{Keys, Saved};
@@ -23,7 +24,7 @@ use super::{Error, Program};
 const MAGIC: &[u8; 16] = b"gridwatch shard\n";
 
 /// The version of the format; it changes with every change of what a state holds.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 
 /// Bytes before the body.
 const HEAD: usize = 16 + 4 + 32 + 4 + 8 + 8;
@@ -49,6 +50,8 @@ pub(super) struct State<'a> {
     pub watermark: i64,
     /// By program, why it goes no further.
     pub failures: &'a [Option<String>],
+    /// The tables that hold, with their days.
+    pub days: &'a [(i64, Table)],
 }
 
 /// What was read.
@@ -56,11 +59,13 @@ pub(super) struct Restored {
     pub shard: Shard,
     pub watermark: i64,
     pub failures: Vec<Option<String>>,
+    pub days: Vec<(i64, Table)>,
 }
 
 #[derive(Serialize)]
 struct Body<'a> {
     failures: &'a [Option<String>],
+    days: &'a [(i64, Table)],
     spaces: &'a [Keys],
     windows: Vec<Window>,
 }
@@ -68,6 +73,7 @@ struct Body<'a> {
 #[derive(Deserialize)]
 struct Read {
     failures: Vec<Option<String>>,
+    days: Vec<(i64, Table)>,
     spaces: Vec<Keys>,
     windows: Vec<Window>,
 }
@@ -99,6 +105,7 @@ pub(super) fn write(state: &State<'_>, rules: &[u8; 32]) -> Result<Vec<u8>, Erro
     });
     let body = Body {
         failures: state.failures,
+        days: state.days,
         spaces: &shard.spaces,
         windows: windows.collect::<Result<_, Error>>()?,
     };
@@ -185,6 +192,7 @@ pub(super) fn read(graph: &Graph, rules: &[u8; 32], bytes: &[u8]) -> Result<Rest
         shard,
         watermark,
         failures: body.failures,
+        days: body.days,
     })
 }
 

@@ -19,6 +19,7 @@ mod value;
 
 use std::collections::VecDeque;
 use std::ops::Range;
+use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch};
 use arrow::compute::concat_batches;
@@ -32,6 +33,7 @@ use self::recall::Recall;
 pub(super) use self::slot::{Input, Stepping, from_bytes};
 use self::slot::{Sliding, Stored};
 pub(super) use self::value::{Texts, Values, returned};
+use super::function::volume::{Model, Sums};
 use super::graph::Graph;
 use super::shard::{ByShard, KeyColumn};
 use crate::event::order;
@@ -335,6 +337,20 @@ impl KeyedWindow {
             let held = std::mem::take(&mut self.held);
             held.members.keys().for_each(|key| keys.release(key));
             self.carried.clear();
+        }
+    }
+
+    /// A day begins, of which this is known to the call at this position.
+    pub fn turn(&mut self, call: usize, model: &Arc<Model>) {
+        if let Slot::Stepping(slot) = &mut self.slots[call] {
+            slot.turn(model);
+        }
+    }
+
+    /// Adds what keys bring to the table of a call.
+    pub fn bring(&self, call: usize, midnight: i64, sums: &mut Sums) {
+        if let Slot::Stepping(slot) = &self.slots[call] {
+            slot.bring(midnight, sums);
         }
     }
 

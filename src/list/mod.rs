@@ -4,6 +4,7 @@
 //! A list may map its values to groups. What a list says of a value depends on the time that is asked
 //! about, never on a clock.
 
+pub mod mark;
 mod read;
 
 use std::collections::{BTreeMap, HashMap};
@@ -14,6 +15,7 @@ use std::sync::Arc;
 use ipnet::IpNet;
 use prefix_trie::joint::JointPrefixMap;
 
+use self::mark::Marks;
 pub use self::read::{csv, yaml};
 
 /// What the values of a list are.
@@ -189,26 +191,38 @@ fn system(value: &str) -> Option<u32> {
     digits.parse().ok()
 }
 
-/// All lists, by name. They are shared by whoever asks them, and never change.
+/// All lists, by name, which never change, and the marks, which come as time goes on. They are shared by
+/// whoever asks them.
 #[derive(Clone, Debug, Default)]
-pub struct Lists(Arc<BTreeMap<String, List>>);
+pub struct Lists {
+    lists: Arc<BTreeMap<String, List>>,
+    marks: Marks,
+}
 
 impl Lists {
     pub fn new(lists: BTreeMap<String, List>) -> Self {
-        Self(Arc::new(lists))
+        Self {
+            lists: Arc::new(lists),
+            marks: Marks::default(),
+        }
     }
 
     pub fn get(&self, name: &str) -> Option<&List> {
-        self.0.get(name)
+        self.lists.get(name)
     }
 
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.0.keys().map(String::as_str)
+        self.lists.keys().map(String::as_str)
     }
 
-    /// All that they say, in one text; equal lists give equal texts.
+    /// What people said of anomalies.
+    pub fn marks(&self) -> &Marks {
+        &self.marks
+    }
+
+    /// All that the lists say, in one text; equal lists give equal texts.
     pub fn written(&self) -> String {
-        let lists = self.0.iter();
+        let lists = self.lists.iter();
         let lists =
             lists.map(|(name, list)| format!("{name} {:?} {:?}\n", list.kind, list.entries));
         lists.collect()
@@ -216,7 +230,7 @@ impl Lists {
 
     /// Whether both are the same lists in memory.
     pub fn is(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
+        Arc::ptr_eq(&self.lists, &other.lists)
     }
 }
 

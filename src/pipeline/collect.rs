@@ -98,7 +98,12 @@ fn run_rules(
 ) -> Result<Vec<RecordBatch>, Error> {
     let programs: Vec<_> = rules.iter().map(|rule| &job.rules[*rule].program).collect();
     let mut findings = Vec::with_capacity(rules.len());
-    let ran = history::run(log, &programs, &job.lists, job.resources)?;
+    let recorded: Vec<_> = rules.iter().map(|rule| job.days(*rule)).collect();
+    let programs = history::Programs {
+        programs: &programs,
+        recorded: &recorded,
+    };
+    let ran = history::run(log, programs, &job.lists, job.resources)?;
     for (rule, ran) in rules.iter().zip(ran) {
         findings.push(ran.unwrap_or_else(|error| {
             outcome

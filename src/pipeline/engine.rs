@@ -11,6 +11,7 @@ use arrow::ipc::writer::StreamWriter;
 use super::record::{Past, Triggers};
 use super::{Error, Job, Outcome, Records, named};
 use crate::detect;
+use crate::detect::days::Day;
 use crate::detect::live::Live;
 use crate::detect::plan::Planner;
 use crate::event::order::raw_in;
@@ -112,6 +113,16 @@ impl Engine {
         failures
     }
 
+    /// The tables of days that were made since this was asked last, each with the position of its rule.
+    pub fn days(&mut self) -> Vec<(usize, Day)> {
+        let strata = [Some(&mut self.base), self.above.as_mut()];
+        let days = strata.into_iter().flatten().flat_map(|stratum| {
+            let days = stratum.live.days().into_iter();
+            days.map(|(program, day)| (stratum.rules[program], day))
+        });
+        days.collect()
+    }
+
     /// Judges the rest.
     pub fn finish(
         mut self,
@@ -124,6 +135,12 @@ impl Engine {
         for (rule, failure) in job.rules.iter().zip(&failures) {
             if let Some(reason) = failure {
                 outcome.failures.push(named(rule, reason.clone()));
+            }
+        }
+        for stratum in self.strata() {
+            for (program, (known, least)) in stratum.live.silent() {
+                let rule = &job.rules[stratum.rules[program]];
+                outcome.silent.push((rule.name.clone(), known, least));
             }
         }
         self.records
@@ -185,8 +202,11 @@ impl Stratum {
     fn new(job: &Job<'_>, planner: &Planner, rules: Vec<usize>) -> Result<Self, Error> {
         let programs: Vec<_> = rules.iter().map(|rule| &job.rules[*rule].program).collect();
         let live = Live::new(planner, &programs).map_err(|(_, error)| error)?;
+        let recorded: Vec<_> = rules.iter().map(|rule| job.days(*rule)).collect();
         Ok(Self {
-            live: live.with_budget(job.resources.state_bytes),
+            live: live
+                .with_budget(job.resources.state_bytes)
+                .with_days(&recorded),
             recent: VecDeque::new(),
             wait: programs.iter().map(|p| p.wait_micros).max().unwrap_or(0),
             rules,

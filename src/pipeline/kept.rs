@@ -11,9 +11,10 @@ use super::record::Past;
 use super::{Error, Job, Outcome, collect, defect};
 use crate::event::order::Collector;
 use crate::event::schema::{Column, ColumnSet};
+use crate::list::{Lists, mark};
 use crate::rule::Rule;
-use crate::store::Reader;
 use crate::store::read::Span;
+use crate::store::{Mark, Reader};
 
 /// Runs the rules over all that a store holds and gives the anomalies of what the service has judged:
 /// those that it gave itself, if the rules are the same. With `late` also rows that came too late to be
@@ -22,6 +23,7 @@ use crate::store::read::Span;
 /// # Errors
 /// When the store cannot be read, the temporary folder fails or a rule cannot run.
 pub fn detect_kept(reader: &Arc<Reader>, job: &Job<'_>, late: bool) -> Result<Outcome, Error> {
+    heed_all(reader, &job.lists)?;
     let mut columns = job.columns();
     columns.insert(Column::Late);
     let end = reader.evaluated()?.unwrap_or(i64::MIN);
@@ -41,6 +43,32 @@ pub fn detect_kept(reader: &Arc<Reader>, job: &Job<'_>, late: bool) -> Result<Ou
     let past: Arc<dyn Past> = Arc::new(Kept(Arc::clone(reader)));
     collect::judge(&log, job, Some(&past), &mut outcome)?;
     Ok(outcome)
+}
+
+/// Tells the rules of all marks that count.
+pub(super) fn heed_all(reader: &Reader, lists: &Lists) -> Result<(), Error> {
+    for (watermark, mark) in reader.marks()? {
+        heed(lists, watermark, &mark);
+    }
+    Ok(())
+}
+
+/// Tells the rules of a mark.
+pub(super) fn heed(lists: &Lists, watermark: i64, mark: &Mark) {
+    // A verdict of a newer version says nothing here, and a match without a key has nothing to learn.
+    let (Ok(verdict), Some(key)) = (mark.verdict.parse(), &mark.key) else {
+        return;
+    };
+    let (about, from) = (mark.order_time, watermark);
+    lists.marks().add(
+        &mark.rule,
+        key,
+        mark::Mark {
+            verdict,
+            about,
+            from,
+        },
+    );
 }
 
 /// The store as the past of the rules.

@@ -9,6 +9,7 @@
 //! these found in it.
 
 mod collect;
+mod days;
 mod engine;
 mod kept;
 mod read;
@@ -20,12 +21,14 @@ mod stream;
 use std::io;
 use std::sync::Arc;
 
+pub use self::days::recorded_days;
 pub use self::kept::{counted_since, detect_kept};
 pub use self::read::{Again, Input};
 use self::record::Records;
 pub use self::stream::Watch;
 use crate::anomaly::Anomaly;
 use crate::detect::Table;
+use crate::detect::days::Recorded;
 use crate::detect::history::Resources;
 use crate::enrich::Enricher;
 use crate::event::order::{self, Duplicates};
@@ -61,6 +64,8 @@ pub struct Job<'a> {
     /// By rule, the watermark from which on it counts, in microseconds: what it found before, nobody was
     /// told. A rule that is not in it counts from the beginning.
     pub counted_since: Vec<Option<i64>>,
+    /// By rule, the tables of days that were recorded; empty where all are computed.
+    pub recorded_days: Vec<Recorded>,
 }
 
 impl Job<'_> {
@@ -78,6 +83,11 @@ impl Job<'_> {
         let since = self.counted_since.get(rule).copied().flatten();
         let judged = order_time.saturating_add(self.rules[rule].program.wait_micros);
         since.is_none_or(|since| judged >= since)
+    }
+
+    /// The tables of days that were recorded for a rule.
+    fn days(&self, rule: usize) -> Recorded {
+        self.recorded_days.get(rule).cloned().unwrap_or_default()
     }
 
     /// The positions of the rules that read the inputs.
@@ -116,6 +126,9 @@ pub struct Outcome {
     pub duplicates: Duplicates,
     /// Whether the log did not fit into memory.
     pub is_on_disk: bool,
+    /// Rules that knew too little to find anything at the end, each with how many active hours it knew, and
+    /// how many there must be. The live execution tells.
+    pub silent: Vec<(String, u64, u64)>,
     /// Rules that could not be run to their end, each with the reason.
     pub failures: Vec<(String, String)>,
 }

@@ -23,6 +23,8 @@ pub(super) struct Document<D> {
     pub logsource: Option<Spanned<Logsource>>,
     #[serde(default)]
     pub reason: OneOrMany,
+    /// The answer that is suggested.
+    pub response: Option<Spanned<String>>,
     pub detect: Option<Spanned<D>>,
     pub suppress: Option<Spanned<String>>,
     /// How far back its windows look at most.
@@ -100,6 +102,7 @@ impl<D> Document<D> {
             tags: self.tags,
             logsource: self.logsource,
             reason: self.reason,
+            response: self.response,
             detect,
             suppress: self.suppress,
             horizon: self.horizon,

@@ -107,6 +107,10 @@ pub(super) fn quoted(value: &str) -> String {
 }
 
 pub(super) struct Draft<'a> {
+    /// The rule's; empty if it has none.
+    pub name: String,
+    /// The rule's own reason codes.
+    pub reasons: Vec<String>,
     pub planner: &'a Planner,
     /// Those that are made of the rule.
     pub exceptions: Vec<&'a Exception>,
@@ -252,6 +256,8 @@ impl Draft<'_> {
                         format!("`{}` is {kind}, and a condition is wanted", exception.when);
                     self.problems.push(exception.problem(message));
                 }
+                // One of all rules says nothing of those that do not return what it asks of events.
+                Err(_) if exception.is_of_all() && self.is_of_events(&exception.when) => {}
                 Err(error) => {
                     let message = format!("`{}`, asked of {}: {error}", exception.when, self.file);
                     self.problems.push(exception.problem(message));
@@ -260,10 +266,17 @@ impl Draft<'_> {
         }
         match (self.exceptions.is_empty(), cases.is_empty()) {
             (true, _) => None,
-            // The problems are told.
+            // None that can be asked; or the problems are told.
             (false, true) => Some("CAST(NULL AS VARCHAR)".to_owned()),
             (false, false) => Some(format!("CASE{cases} END")),
         }
+    }
+
+    /// Whether a condition can be asked of events.
+    fn is_of_events(&self, condition: &str) -> bool {
+        let events = Table::Events.name();
+        let asked = self.planner.expression(condition, events);
+        asked.is_ok_and(|kind| kind == DataType::Boolean)
     }
 
     /// The rule's own columns, without those that are wrong.

@@ -161,6 +161,11 @@ impl Exception {
         Problem::at(&self.file, self.place, message)
     }
 
+    /// Whether it is made of all rules, rather than of some by their names.
+    pub fn is_of_all(&self) -> bool {
+        self.rules.is_none()
+    }
+
     /// The condition under which it counts, as SQL.
     pub fn condition(&self) -> String {
         match self.until {

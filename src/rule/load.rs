@@ -19,6 +19,14 @@ const SUPPRESS: &str = "1h";
 /// How far back a rule looks whose windows have no end, where it does not say.
 const HORIZON: &str = "90d";
 
+/// The answers that a rule may suggest.
+const RESPONSES: [&str; 4] = [
+    "slack_session_invalidate",
+    "slack_session_reset",
+    "slack_message",
+    "webhook",
+];
+
 const STATUSES: [&str; 5] = [
     "stable",
     "test",
@@ -80,6 +88,8 @@ fn read(
     };
     let name = document.name.as_ref().map_or("", |name| &name.value);
     let mut draft = Draft {
+        name: name.to_owned(),
+        reasons: document.reason.to_vec(),
         planner,
         exceptions: exceptions.of(name).collect(),
         file,
@@ -141,6 +151,7 @@ impl Draft<'_> {
         self.check_name(document.name.as_ref());
         self.check_status(document.status.as_ref());
         self.check_logsource(document);
+        self.check_response(document.response.as_ref());
         let level = self.rule_level(document.level.as_ref());
         self.level = level.unwrap_or(Level::Medium);
         let suppress_secs = self.duration(document.suppress.as_ref(), SUPPRESS, 0);
@@ -192,6 +203,10 @@ impl Draft<'_> {
                 .to_owned(),
             level: level?,
             reason: document.reason.to_vec(),
+            response: document
+                .response
+                .as_ref()
+                .map(|response| response.value.clone()),
             tags: document.tags.iter().map(|tag| tag.value.clone()).collect(),
             kind,
             version: version(text),
@@ -204,6 +219,17 @@ impl Draft<'_> {
                 .collect(),
             state: State::On,
         })
+    }
+
+    fn check_response(&mut self, response: Option<&Spanned<String>>) {
+        let unknown = response.filter(|response| !RESPONSES.contains(&response.value.as_str()));
+        if let Some(response) = unknown {
+            let (word, known) = (&response.value, RESPONSES.join(", "));
+            self.problem(
+                response.referenced,
+                format!("`{word}` is no response: use one of {known}"),
+            );
+        }
     }
 
     /// How far back the rule looks in seconds: as far as its windows do, or as it says itself.

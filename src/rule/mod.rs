@@ -4,6 +4,7 @@
 //! YAML ──► document ──► kind (SQL of the matches) ──► sql (suppression) ──► Program ──► checked
 //! ```
 
+mod crowd;
 mod document;
 mod draft;
 pub mod duration;
@@ -65,6 +66,8 @@ pub struct Rule {
     /// Reason codes of its findings; Slack's own where it has one.
     pub reason: Vec<String>,
     pub tags: Vec<String>,
+    /// The answer that its author suggests, by the name of an action; it is never given by itself.
+    pub response: Option<String>,
     /// The word in `detect.kind`.
     pub kind: &'static str,
     /// The first 12 hexadecimal digits of the SHA-256 of its text.

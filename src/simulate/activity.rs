@@ -4,21 +4,23 @@ use super::Organisation;
 use super::agent::{Agent, Family};
 use super::attack::FIRST_SEVERE_REASON;
 use super::calendar::{HOUR, is_plateau, local_day, weekday};
-use super::dice::{Dice, Purpose};
-use super::event::{Action, By, Form, Key, Record};
+use super::city::{CITIES, STAFF};
+use super::dice::Purpose;
+use super::event::{Action, By, Form, Record};
 use super::name::video;
-use super::person::{Person, TEAM_SIZE};
-use super::session::{Context, Device};
+use super::person::Person;
+use super::scribe::Scribe;
+use super::session::{Context, Device, expires};
 
 /// Chance that a working person does anything in an hour of the plateau; a sixth of it at night.
-const ACTIVE: f64 = 0.62;
+pub(super) const ACTIVE: f64 = 0.62;
 /// Active hours of a workday on average: 11 hours of plateau, 13 of night.
 const ACTIVE_HOURS: f64 = ACTIVE * (11.0 + 13.0 / 6.0);
 const WEEKEND: f64 = 0.15;
-/// On 60 % of the days somebody downloads nothing; on the others this many on average, negative
-/// binomial with k = 0.4, of which the spread between people is a part.
-const DOWNLOADS: f64 = 15.0;
-const DOWNLOAD_SHAPE: f64 = 0.5;
+/// Chance of a wrong password at each sign-in, and again after each failure.
+const MISTYPES: f64 = 0.02;
+/// Chance, at a sign-in on the computer, that the password is forgotten: on 0.4 % of the workdays.
+const FORGETS: f64 = 0.03;
 /// Apps that call in a person's name.
 pub(super) const APPS: u8 = 6;
 
@@ -44,66 +46,42 @@ const MIX: &[(Action, u32)] = &[
     (Action::FileLinkCreated, 2),
 ];
 
-/// Appends the person's events that begin in that hour (counted from the plan's start), in no
-/// order. Some may end after it.
-pub(super) fn hour(org: &Organisation, number: u32, hour: u32, out: &mut Vec<Record>) {
-    let person = org.person(number);
-    let begin = org.start + i64::from(hour) * HOUR;
-    let mut scribe = Scribe {
-        org,
-        person: &person,
-        hour,
-        begin,
-        dice: Dice::new(org.seed, Purpose::Hour, number.into(), hour.into()),
-        next: 0,
-        out,
-    };
+/// Appends the events that the person causes in the ordinary way and that begin in that hour
+/// (counted from the plan's start), in no order. Some may end after it.
+pub(super) fn ordinary(org: &Organisation, person: &Person, hour: u32, out: &mut Vec<Record>) {
+    let mut scribe = Scribe::new(org, person, hour, (Purpose::Hour, 0), out);
+    let begin = scribe.begin;
+    if !person.stay.is_active(begin) && !person.stay.is_active(begin + HOUR - 1) {
+        return;
+    }
     for device in Device::OWN {
         scribe.sign_in(device);
     }
-    let city = org.clock_city(&person, begin + HOUR / 2);
+    let city = org.clock_city(person, begin + HOUR / 2);
     let day = local_day(begin, city);
     let presence = if weekday(day) >= 5 {
         WEEKEND
-    } else if org.day(&person, day).works {
+    } else if org.day(person, day).works {
         1.0
     } else {
         0.02
     };
-    let is_busy = is_plateau(&person, begin + HOUR / 2, city);
+    let is_busy = is_plateau(person, begin + HOUR / 2, city);
     let share = if is_busy { 1.0 } else { person.night / 6.0 };
     if scribe.dice.chance((ACTIVE * presence * share).min(0.95)) {
         scribe.work(day, is_busy);
     }
 }
 
-struct Scribe<'a> {
-    org: &'a Organisation,
-    person: &'a Person,
-    hour: u32,
-    begin: i64,
-    dice: Dice,
-    /// Number of the next event within the hour.
-    next: u32,
-    out: &'a mut Vec<Record>,
-}
-
 impl Scribe<'_> {
     /// All of an active hour.
     fn work(&mut self, day: i64, is_busy: bool) {
-        let number = self.person.number.into();
-        let mut today = Dice::new(self.org.seed, Purpose::Volume, number, day as u64);
-        let volume = today.gamma(4.0);
-        let downloads = if today.chance(0.4) {
-            DOWNLOADS * self.person.downloads * today.gamma(DOWNLOAD_SHAPE)
-        } else {
-            0.0
-        };
-        let rate = self.person.rate * volume * self.dice.gamma(1.5) / ACTIVE_HOURS;
+        let volume = self.org.volume(self.person, day);
+        let rate = self.person.rate * volume.factor * self.dice.gamma(1.5) / ACTIVE_HOURS;
         for _ in 0..self.dice.poisson(rate) {
             self.episode(is_busy);
         }
-        for _ in 0..self.dice.poisson(downloads / ACTIVE_HOURS) {
+        for _ in 0..self.dice.poisson(volume.downloads / ACTIVE_HOURS) {
             let object = self.file();
             self.act(Action::FileDownloaded, object, is_busy);
         }
@@ -153,15 +131,6 @@ impl Scribe<'_> {
         Action::CanvasOpened
     }
 
-    /// One event on one of the person's devices, at some moment of the hour.
-    fn act(&mut self, action: Action, object: u64, is_busy: bool) {
-        let time = self.moment();
-        let (device, on_carrier) = self.device(is_busy);
-        if let Some(context) = self.context(device, on_carrier, time) {
-            self.push(time, action, object, context);
-        }
-    }
-
     /// A step of Slack's servers that follows an upload: it shows nothing of the person's device.
     fn server_side(&mut self, object: u64, is_busy: bool) {
         let before = self.out.len();
@@ -179,9 +148,10 @@ impl Scribe<'_> {
         let inviter = self.org.person(colleague);
         let time = self.moment();
         let context = self.org.context(&inviter, Device::Desktop, false, time);
-        if let (Some(context), true) = (context, colleague != self.person.number) {
-            self.push(time, Action::ChannelJoin, channel, context);
-            self.last(|record| record.by = By::Inviter(colleague));
+        if let (Some(context), true) = (context, colleague != self.person.number)
+            && let Some(record) = self.push(time, Action::ChannelJoin, channel, context)
+        {
+            record.by = By::Inviter(colleague);
         }
     }
 
@@ -212,8 +182,9 @@ impl Scribe<'_> {
             agent: self.org.agent(app as u32, family, time),
             session: 0,
         };
-        self.push(time, action, object, context);
-        self.last(|record| record.by = By::App(app as u8));
+        if let Some(record) = self.push(time, action, object, context) {
+            record.by = By::App(app as u8);
+        }
     }
 
     /// A video, fetched piece by piece: many events, one file.
@@ -233,15 +204,33 @@ impl Scribe<'_> {
         }
     }
 
+    /// An administrator's work: some 13 things a month, so that five apps are installed where 1,000
+    /// people are.
     fn administrate(&mut self, is_busy: bool) {
-        let action = match self.dice.below(10) {
-            0..5 => Action::LogsSearched,
-            5..7 => Action::SessionReset,
-            7..9 => Action::GuestCreated,
-            _ => Action::AppApproved,
+        const APPS_IN_USE: u64 = 90;
+        let (action, is_on_app) = match self.dice.below(100) {
+            0..45 => (Action::LogsSearched, false),
+            45..65 => (Action::SessionReset, false),
+            65..83 => (Action::GuestCreated, false),
+            83..90 => (Action::AppApproved, true),
+            90..96 => (Action::AppInstalled, true),
+            96..98 => (Action::AppScopesExpanded, true),
+            _ => (Action::AppUninstalled, true),
         };
-        let object = self.dice.below(self.org.users.into());
+        let of = if is_on_app {
+            APPS_IN_USE
+        } else {
+            self.org.users.into()
+        };
+        let (before, object) = (self.out.len(), self.dice.below(of));
         self.act(action, object, is_busy);
+        let asks_for_much = matches!(action, Action::AppInstalled | Action::AppScopesExpanded)
+            && self.dice.chance(0.05);
+        if asks_for_much {
+            for record in &mut self.out[before..] {
+                record.form = Form::Wide;
+            }
+        }
     }
 
     /// Slack's own detectors find something where there is nothing.
@@ -260,7 +249,7 @@ impl Scribe<'_> {
     }
 
     /// A new session on the device, if it begins in this hour: the old one may end with a sign-out,
-    /// and 3 to 8 % of the attempts fail.
+    /// and some attempts fail.
     fn sign_in(&mut self, device: Device) {
         let day = local_day(self.begin, self.person.city);
         let this_hour = self.begin..self.begin + HOUR;
@@ -279,7 +268,7 @@ impl Scribe<'_> {
             }
         }
         let mut failed = time;
-        while self.dice.chance(0.055) {
+        for _ in 0..self.failures(device, day, context.ip) {
             failed = (failed - self.dice.between(8, 60)).max(self.begin);
             let outside = Context {
                 session: 0,
@@ -290,73 +279,34 @@ impl Scribe<'_> {
         self.push(time, Action::UserLogin, person, context);
     }
 
-    fn context(&mut self, device: Device, on_carrier: bool, time: i64) -> Option<Context> {
-        let mut context = self.org.context(self.person, device, on_carrier, time)?;
-        if context.agent.family == Family::Ios && self.dice.chance(0.15) {
-            context.agent = context.agent.with(Family::IosNotification);
+    /// How many attempts fail before one succeeds, from the same address. In all some 10 % do, for
+    /// who forgot a password tries it several times.
+    fn failures(&mut self, device: Device, day: i64, address: u32) -> i64 {
+        if device == Device::Desktop && self.dice.chance(FORGETS) {
+            return self.dice.between(5, 9);
         }
-        Some(context)
-    }
-
-    /// The device of one event, and whether it is on the carrier's network.
-    fn device(&mut self, is_busy: bool) -> (Device, bool) {
-        if self.person.uses_carrier && self.dice.chance(0.25) {
-            return (Device::Phone, true);
+        let is_expired = device == Device::Desktop && expires(self.person, device, day);
+        if is_expired
+            && self.org.world.is_office(self.person.city, address)
+            && self.dice.chance(self.at_office())
+        {
+            return self.dice.between(1, 2);
         }
-        let (phone, browser) = if is_busy { (0.2, 0.15) } else { (0.6, 0.1) };
-        let device = match self.dice.unit() {
-            unit if unit < phone && self.person.phone.is_some() => Device::Phone,
-            unit if unit > 1.0 - browser && self.person.browser.is_some() => Device::Browser,
-            _ => Device::Desktop,
-        };
-        (device, false)
-    }
-
-    fn moment(&mut self) -> i64 {
-        self.begin + self.dice.between(0, HOUR - 1)
-    }
-
-    /// A file of the person's team, most often a recent one.
-    fn file(&mut self) -> u64 {
-        let age = self.dice.exponential() * 120.0;
-        self.org.file(self.person.team, self.begin, age as u64)
-    }
-
-    /// A channel of the organisation; few have most of the visits.
-    fn channel(&mut self) -> u64 {
-        let unit = self.dice.unit();
-        (unit * unit * self.org.channels() as f64) as u64
-    }
-
-    fn colleague(&mut self) -> u32 {
-        let first = self.person.team * TEAM_SIZE;
-        let size = TEAM_SIZE.min(self.org.users - first);
-        first + self.dice.below(size.into()) as u32
-    }
-
-    fn push(&mut self, time: i64, action: Action, object: u64, context: Context) {
-        let form = if self.dice.chance(0.004) {
-            Form::Empty
-        } else {
-            Form::Plain
-        };
-        self.out.push(Record {
-            key: Key::new(self.person.number, self.hour, self.next),
-            object,
-            session: context.session,
-            time: (time - self.org.start) as u32,
-            ip: context.ip,
-            by: By::Actor,
-            agent: context.agent,
-            action,
-            form,
-        });
-        self.next += 1;
-    }
-
-    fn last(&mut self, change: impl FnOnce(&mut Record)) {
-        if let Some(record) = self.out.last_mut() {
-            change(record);
+        let mut failures = 0;
+        while self.dice.chance(MISTYPES) {
+            failures += 1;
         }
+        failures
+    }
+
+    /// Chance that somebody whose password has expired mistypes the new one in the office: so that
+    /// three people on average do at each of its addresses, if so many are there, and rarely more
+    /// than six.
+    fn at_office(&self) -> f64 {
+        /// Share of a city's people at one of four addresses: 70 % have a desk, 45 % of the days
+        /// are spent there, 7 % are absent.
+        const AT_ADDRESS: f64 = 0.7 * 0.45 * 0.93 / 4.0;
+        let share = f64::from(CITIES[self.person.city].staff) / f64::from(STAFF);
+        (3.0 / (f64::from(self.org.users) * share * AT_ADDRESS)).min(0.5)
     }
 }

@@ -24,6 +24,7 @@ pub(super) enum Family {
     PythonRequests,
     PythonSlack,
     PythonAiohttp,
+    Curl,
     /// No user agent at all.
     None,
 }
@@ -123,6 +124,9 @@ impl Agent {
             Family::PythonAiohttp => {
                 line.raw("Python/3.12 aiohttp/3.12.")
                     .number(traits as u64 % 15);
+            }
+            Family::Curl => {
+                line.raw("curl/8.").number(5 + traits as u64 % 9).raw(".0");
             }
             Family::None => {}
         }

@@ -11,11 +11,24 @@ pub(super) const DAY: i64 = 24 * HOUR;
 const WEEK: i64 = 7 * DAY;
 
 /// Length of the part of the day that is as busy as any other.
-const PLATEAU_MINUTES: i64 = 11 * 60;
+pub(super) const PLATEAU_MINUTES: i64 = 11 * 60;
 
 /// Seconds of the city's clock since 1970-01-01T00:00:00 of that clock.
 pub(super) fn local(time: i64, city: usize) -> i64 {
-    time + i64::from(CITIES[city].utc_offset) * MINUTE
+    time + CITIES[city].offset(time)
+}
+
+/// The moment at which the city's clock shows so many seconds, in Unix seconds: the first of two in
+/// the hour that clocks show twice.
+pub(super) fn moment(local: i64, city: usize) -> i64 {
+    let city = &CITIES[city];
+    let standard = local - city.standard_offset();
+    let ahead = standard - HOUR;
+    if city.offset(ahead) > city.standard_offset() {
+        ahead
+    } else {
+        standard
+    }
 }
 
 /// Days since 1970-01-01 on the city's calendar.
@@ -26,6 +39,32 @@ pub(super) fn local_day(time: i64, city: usize) -> i64 {
 /// 0 is Monday. 1970-01-01 was a Thursday.
 pub(super) fn weekday(day: i64) -> i64 {
     (day + 3).rem_euclid(7)
+}
+
+/// That day, or the Monday after it if it is of a weekend.
+pub(super) fn workday_from(day: i64) -> i64 {
+    day + (7 - weekday(day)) * i64::from(weekday(day) >= 5)
+}
+
+/// The last day before it that is not of a weekend.
+pub(super) fn workday_before(day: i64) -> i64 {
+    match weekday(day) {
+        0 => day - 3,
+        6 => day - 2,
+        _ => day - 1,
+    }
+}
+
+/// The year of that day, or of one at most two days away.
+pub(super) fn year(day: i64) -> i64 {
+    const MEAN_YEAR: i64 = 31_556_952;
+    1970 + (day * DAY).div_euclid(MEAN_YEAR)
+}
+
+/// The first of March of the year, in days since 1970-01-01.
+pub(super) fn march_first(year: i64) -> i64 {
+    const BEFORE_1970: i64 = 719_468;
+    365 * year + year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400) - BEFORE_1970
 }
 
 /// Whether the moment lies in the person's working hours, on whatever day.
@@ -73,17 +112,23 @@ impl Organisation {
     /// The person's local day (days since 1970-01-01).
     pub(super) fn day(&self, person: &Person, day: i64) -> Day {
         let mut dice = Dice::new(self.seed, Purpose::Day, person.number.into(), day as u64);
-        let absent = dice.chance(0.07);
+        let absent = dice.chance(0.07) && !person.stay.begins_on(day);
         let office = person.has_office && dice.chance(0.45);
         let start = person.start_minute / 60;
         let on_vpn = dice.chance(0.6);
         let (from, hours) = (start + dice.between(0, 2), dice.between(2, 8));
+        let vpn = if self.season.move_day == Some(day) {
+            // Everybody is asked to try the new one.
+            Some((start, start + PLATEAU_MINUTES / 60))
+        } else {
+            on_vpn.then_some((from, from + hours))
+        };
         let on_consumer_vpn = dice.chance(0.5);
         let evening = dice.between(12, 19);
         Day {
             works: weekday(day) < 5 && !absent,
             office,
-            vpn: (person.uses_vpn && on_vpn && !office).then_some((from, from + hours)),
+            vpn: vpn.filter(|_| person.uses_vpn && !office),
             consumer_vpn: (person.uses_consumer_vpn && on_consumer_vpn)
                 .then_some((evening, evening + 4)),
         }
@@ -149,7 +194,8 @@ impl Organisation {
     }
 
     /// How many times the home address has changed. 60 % keep one for a month or longer, a quarter
-    /// for about a week, the others are given a new one every night.
+    /// for about a week, the others are given a new one every night. Networks do not know of daylight
+    /// saving, so nobody goes back to the address before.
     pub(super) fn lease(&self, person: &Person, time: i64) -> u64 {
         let number = hash(self.seed, Purpose::Address, person.number.into(), u64::MAX);
         let spread = (number >> 32) as i64;
@@ -159,7 +205,7 @@ impl Organisation {
             // Between three and four at night.
             _ => (DAY, -(3 * HOUR + spread % HOUR)),
         };
-        (local(time, person.city) + phase).div_euclid(period) as u64
+        (time + CITIES[person.city].standard_offset() + phase).div_euclid(period) as u64
     }
 }
 

@@ -1,6 +1,8 @@
 //! The cities in which people live, travel to and are attacked from.
 
 use self::Continent::{Africa, America, Asia, Europe, Oceania};
+use super::calendar::{HOUR, MINUTE};
+use super::daylight::Daylight;
 
 /// The two Americas count as one: flights between them take no other form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,7 +23,8 @@ pub(super) struct City {
     pub(super) latitude: f64,
     pub(super) longitude: f64,
     /// Standard time without daylight saving, in minutes east of UTC.
-    pub(super) utc_offset: i32,
+    utc_offset: i32,
+    daylight: Daylight,
     /// Weight in the draw of homes; nobody of the organisation lives where it is 0.
     pub(super) staff: u32,
     pub(super) has_office: bool,
@@ -46,6 +49,21 @@ impl City {
     pub(super) fn distance(&self, other: &Self) -> f64 {
         distance(self.point(), other.point())
     }
+
+    /// Seconds by which standard time is ahead of UTC.
+    pub(super) fn standard_offset(&self) -> i64 {
+        i64::from(self.utc_offset) * MINUTE
+    }
+
+    /// Seconds by which the clocks are ahead of UTC at that moment.
+    pub(super) fn offset(&self, time: i64) -> i64 {
+        let standard = self.standard_offset();
+        if self.daylight.is_on(time, standard) {
+            standard + HOUR
+        } else {
+            standard
+        }
+    }
 }
 
 const fn city(
@@ -61,10 +79,21 @@ const fn city(
         latitude,
         longitude,
         utc_offset,
+        daylight: Daylight::of(country),
         staff,
         has_office,
     }
 }
+
+/// Sum of the weights of all homes.
+pub(super) const STAFF: u32 = {
+    let (mut sum, mut index) = (0, 0);
+    while index < CITIES.len() {
+        sum += CITIES[index].staff;
+        index += 1;
+    }
+    sum
+};
 
 /// Every city; networks, people and records name them by position.
 pub(super) const CITIES: [City; 48] = [

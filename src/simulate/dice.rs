@@ -23,6 +23,13 @@ pub(super) enum Purpose {
     Event,
     Attack,
     Victim,
+    Habit,
+    Stay,
+    Role,
+    Season,
+    ErrandDay,
+    Errand,
+    Surge,
 }
 
 /// The finaliser of SplitMix64: a bijection on 64 bits that spreads every bit over all of them.

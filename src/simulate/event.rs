@@ -33,6 +33,26 @@ pub(super) enum Action {
     AppApproved,
     LogsSearched,
     Anomaly,
+    /// Slack finds something malicious in a file.
+    FileMalware,
+    /// A file goes into a channel that another organisation sees.
+    FileSharedOutside,
+    /// A public link to a file whose name says that it holds a secret.
+    SensitiveLink,
+    ChannelMadePublic,
+    RoleToAdmin,
+    RoleToUser,
+    UserDeactivated,
+    UserReactivated,
+    AppInstalled,
+    AppScopesExpanded,
+    AppUninstalled,
+    ExportStarted,
+    /// Two factors are asked for no more.
+    TwoFactorChanged,
+    DlpRuleOff,
+    /// Slack is told to leave its own findings unanswered.
+    ResponseChanged,
 }
 
 impl Action {
@@ -65,18 +85,35 @@ impl Action {
             Self::AppApproved => "app_approved",
             Self::LogsSearched => "audit_logs_records_searched",
             Self::Anomaly => "anomaly",
+            Self::FileMalware => "file_malicious_content_detected",
+            Self::FileSharedOutside => "file_shared",
+            Self::SensitiveLink => "file_public_link_created",
+            Self::ChannelMadePublic => "private_channel_converted_to_public",
+            Self::RoleToAdmin => "role_change_to_admin",
+            Self::RoleToUser => "role_change_to_user",
+            Self::UserDeactivated => "user_deactivated",
+            Self::UserReactivated => "user_reactivated",
+            Self::AppInstalled => "app_installed",
+            Self::AppScopesExpanded => "app_scopes_expanded",
+            Self::AppUninstalled => "app_uninstalled",
+            Self::ExportStarted => "manual_export_started",
+            Self::TwoFactorChanged => "pref.two_factor_auth_changed",
+            Self::DlpRuleOff => "native_dlp_rule_deactivated",
+            Self::ResponseChanged => "pref.anomaly_event_response_changed",
         }
     }
 }
 
-/// How the address is written.
+/// How the address is written, and how much an app asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Form {
     Plain,
-    /// As the empty string.
+    /// The address as the empty string.
     Empty,
-    /// As 127.0.0.1: a step of Slack's servers.
+    /// The address as 127.0.0.1: a step of Slack's servers.
     Loopback,
+    /// The address as in [`Form::Plain`], an app with wide scopes.
+    Wide,
 }
 
 /// Whose hand it was.
@@ -133,7 +170,7 @@ impl Key {
 #[derive(Clone, Copy)]
 pub(super) struct Record {
     pub(super) key: Key,
-    /// The file, channel, list, person or finding that the action is about.
+    /// The file, channel, list, person, app or finding that the action is about.
     pub(super) object: u64,
     /// 0 if the event has none.
     pub(super) session: u64,

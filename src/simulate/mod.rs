@@ -2,9 +2,9 @@
 //! use, and labelled attacks on them.
 //!
 //! ```text
-//! seed ──► person ──► calendar ──► session ──► activity ─┐
-//!      └─► network (CSV)                       attack ───┴─► sort by time ──► render ──► NDJSON
-//!                                                 └────────► label
+//! seed ──► person ──► calendar ──► session ──► activity, errand, administration ─┐
+//!      └─► network (CSV)                       attack ───────────────────────────┴─► sort by time
+//!                                                 └─► label                render ──► NDJSON ◄─┘
 //! ```
 //!
 //! A person is a pure function of (seed, number), what he does in a clock hour of (seed, number,
@@ -16,12 +16,16 @@
 //! a real network, company or person.
 
 mod activity;
+mod administration;
 mod agent;
 mod attack;
 mod calendar;
 mod city;
+mod daylight;
 mod dice;
+mod errand;
 mod event;
+mod habit;
 mod label;
 mod line;
 mod name;
@@ -29,9 +33,13 @@ mod network;
 mod object;
 mod person;
 mod render;
+mod scribe;
+mod season;
 mod session;
+mod stay;
 #[cfg(test)]
 mod tests;
+mod volume;
 
 use std::io::{self, Write};
 
@@ -40,6 +48,7 @@ use rayon::prelude::*;
 use self::event::{Key, Record};
 use self::line::Line;
 use self::network::World;
+use self::season::Season;
 
 /// When plans start by default: 2026-03-02T00:00:00Z, a Monday, in Unix seconds.
 pub const DEFAULT_START: i64 = 1_772_409_600;
@@ -57,6 +66,14 @@ pub struct Plan {
     pub start: i64,
     /// How often whom is done harm.
     pub attacks: Attacks,
+    /// With 14 days or more, the company's VPN moves to a provider that nobody had before, after a
+    /// third of them: those who use it, 30 % of the people, come from there from one morning on,
+    /// most with running sessions. Without it, addresses of theirs differ and nothing else.
+    pub moves: bool,
+    /// On the last two workdays of a quarter (or, with 14 days or more and no quarter's end among
+    /// them, of the plan) a tenth of the people downloads 3 to 6 times as much. Without it, these
+    /// downloads are missing and nothing else.
+    pub surge: bool,
 }
 
 impl Plan {
@@ -68,49 +85,106 @@ impl Plan {
             seed,
             start: DEFAULT_START,
             attacks: Attacks::default(),
+            moves: true,
+            surge: true,
         }
     }
 }
 
-/// How many attacks there are: rates per 1,000 people in 30 days. They take place from the seventh
-/// day on, each on another person, while that person is at work.
+/// How many attacks there are: rates per 1,000 people in 30 days. Kinds that share a rate have equal
+/// parts of it. Attacks take place from `first_day` on, each on other people, most of them while these
+/// are at work.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Attacks {
     /// Stolen credentials, used from another continent, another country of the same continent, and
-    /// a city more than 500 km away in the same country: a third each.
+    /// a city more than 500 km away in the same country.
     pub takeovers: f64,
-    /// Stolen session cookies, used by a script on a rented machine.
+    /// Stolen session cookies, used by a script on a rented machine while the victim goes on working.
     pub stolen_sessions: f64,
-    /// 150 to 600 distinct files within 40 minutes, half by insiders, half by thieves.
+    /// Stolen cookies and tokens in a command-line tool on a rented machine.
+    pub scripts: f64,
+    /// Passwords tried on one person, with and without success, and on 20 to 60.
+    pub guessed_passwords: f64,
+    /// Sign-ins of an account that was deactivated, through Tor, and as 8 to 20 people who gave their
+    /// passwords to a forged page.
+    pub strange_sign_ins: f64,
+    /// 3 to 12 times as many distinct files within 50 minutes as the person ever fetches in an hour,
+    /// 30 to 600, half by insiders, half by thieves.
     pub bulk_downloads: f64,
+    /// Twice as many as usual on each of 5 days, and 5 to 12 times as many just after a takeover from
+    /// another continent.
+    pub other_downloads: f64,
     /// Grave findings of Slack's own.
     pub slack_anomalies: f64,
-    /// With 50 people and 7 days or more, at least one of each kind within the last two days.
+    /// Very many channels looked into, very many files shared with another organisation, malicious
+    /// files, public links to secrets; half by insiders, half by thieves.
+    pub leaks: f64,
+    /// Grave acts in an administrator's name, half from where the administrator is, half from
+    /// elsewhere: an accomplice becomes administrator, an app gets wide scopes when it is installed or
+    /// later, an export, private channels made public, the second factor, a rule against the loss of
+    /// data and Slack's answers to its findings switched off, many people signed out.
+    pub administration: f64,
+    /// With 50 people and 7 days or more, at least one of each kind of takeover, a stolen session, a
+    /// bulk download and a finding of Slack's within the last two days; with 400 people and 12 days or
+    /// more, at least one of every kind.
     pub at_least_one: bool,
+    /// So many of every kind, whatever the rates are, as long as there are people to attack.
+    pub exactly: Option<u32>,
+    /// The first day on which attacks take place, from 0: earlier there is no history to differ from.
+    pub first_day: u32,
 }
 
 impl Default for Attacks {
-    /// Assumed: one account in 1,000 is taken over in a month, one person in 10,000 is an insider.
+    /// Assumed: one account in 1,000 is taken over in a month, one person in 10,000 is an insider; of
+    /// all else, less.
     fn default() -> Self {
         Self {
             takeovers: 1.0,
             stolen_sessions: 0.5,
+            scripts: 0.1,
+            guessed_passwords: 0.3,
+            strange_sign_ins: 0.15,
             bulk_downloads: 0.2,
+            other_downloads: 0.1,
             slack_anomalies: 0.5,
+            leaks: 0.2,
+            administration: 0.1,
             at_least_one: true,
+            exactly: None,
+            first_day: Self::FIRST_DAY,
         }
     }
 }
 
 impl Attacks {
+    /// The seventh.
+    const FIRST_DAY: u32 = 6;
+
     /// Nobody does harm. Everything else stays as it is with attacks, to the byte.
     pub fn none() -> Self {
         Self {
             takeovers: 0.0,
             stolen_sessions: 0.0,
+            scripts: 0.0,
+            guessed_passwords: 0.0,
+            strange_sign_ins: 0.0,
             bulk_downloads: 0.0,
+            other_downloads: 0.0,
             slack_anomalies: 0.0,
+            leaks: 0.0,
+            administration: 0.0,
             at_least_one: false,
+            exactly: None,
+            first_day: Self::FIRST_DAY,
+        }
+    }
+
+    /// So many attacks of every kind, to measure what is found. One of each takes some 80 people, half
+    /// of them in a spray; there should be several times as many.
+    pub fn plenty(per_kind: u32) -> Self {
+        Self {
+            exactly: Some(per_kind),
+            ..Self::none()
         }
     }
 }
@@ -187,6 +261,7 @@ struct Organisation {
     /// Unix seconds.
     start: i64,
     world: World,
+    season: Season,
 }
 
 impl Organisation {
@@ -205,6 +280,7 @@ impl Organisation {
             days: plan.days,
             start: plan.start,
             world: World::new(plan.seed),
+            season: Season::new(plan),
         })
     }
 
@@ -220,8 +296,12 @@ impl Organisation {
             .into_par_iter()
             .map(|part| {
                 let mut records = Vec::new();
-                for person in part * PEOPLE..((part + 1) * PEOPLE).min(self.users) {
-                    activity::hour(self, person, hour, &mut records);
+                for number in part * PEOPLE..((part + 1) * PEOPLE).min(self.users) {
+                    let person = self.person(number);
+                    activity::ordinary(self, &person, hour, &mut records);
+                    errand::hour(self, &person, hour, &mut records);
+                    errand::surge(self, &person, hour, &mut records);
+                    administration::hour(self, &person, hour, &mut records);
                 }
                 records
             })

@@ -3,13 +3,17 @@
 use super::Organisation;
 use super::agent::Family;
 use super::calendar::local_day;
-use super::city::CITIES;
+use super::city::{CITIES, STAFF};
 use super::dice::{Dice, Purpose};
+use super::habit::Habits;
 use super::network::PROVIDERS;
+use super::stay::Stay;
 
 /// Events of a person on a workday, on average over people, that are neither downloads nor
 /// sign-ins; with these the mean is about 40.
 const MEAN_RATE: f64 = 36.0;
+/// Where the busy part of the day begins at the latest, in minutes of local time.
+pub(super) const LATEST_START: i64 = 555;
 /// People of one team; they share files, and invite one another.
 pub(super) const TEAM_SIZE: u32 = 40;
 
@@ -44,6 +48,8 @@ pub(super) struct Person {
     pub(super) new_phone_day: Option<i64>,
     pub(super) is_admin: bool,
     pub(super) team: u32,
+    pub(super) habits: Habits,
+    pub(super) stay: Stay,
 }
 
 impl Organisation {
@@ -67,11 +73,11 @@ impl Organisation {
         let browser = browser_on(desktop, &mut dice);
         let changes_phone = dice.chance(0.05);
         let start_day = local_day(self.start, city);
-        Person {
+        let mut person = Person {
             number,
             city,
             provider: dice.index(PROVIDERS),
-            start_minute: 480 + dice.between(-60, 75),
+            start_minute: 480 + dice.between(-60, LATEST_START - 480),
             rate: MEAN_RATE * dice.gamma(1.2),
             downloads: dice.lognormal(0.4) * (-0.08_f64).exp(),
             night: dice.gamma(0.6),
@@ -87,20 +93,19 @@ impl Organisation {
             new_phone_day: changes_phone.then(|| start_day + dice.between(1, 60)),
             is_admin: number == 0 || dice.chance(0.005),
             team: number / TEAM_SIZE,
+            habits: self.habits(number, city),
+            stay: Stay::default(),
+        };
+        // Administrators stay, so that there is always one.
+        if !person.is_admin {
+            person.stay = self.stay(number, city, person.start_minute);
         }
+        person
     }
 }
 
 fn home_city(dice: &mut Dice) -> usize {
-    let total: u32 = const {
-        let (mut sum, mut index) = (0, 0);
-        while index < CITIES.len() {
-            sum += CITIES[index].staff;
-            index += 1;
-        }
-        sum
-    };
-    let mut left = dice.below(total.into()) as u32;
+    let mut left = dice.below(STAFF.into()) as u32;
     for (index, city) in CITIES.iter().enumerate() {
         if left < city.staff {
             return index;

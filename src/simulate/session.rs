@@ -2,10 +2,11 @@
 
 use super::Organisation;
 use super::agent::{Agent, Family};
-use super::calendar::{DAY, HOUR, MINUTE, Whereabouts, is_plateau, local, local_day, weekday};
-use super::city::CITIES;
+use super::calendar::{
+    DAY, HOUR, MINUTE, Whereabouts, is_plateau, local, local_day, moment, weekday,
+};
 use super::dice::{Dice, Purpose, hash};
-use super::person::Person;
+use super::person::{LATEST_START, Person};
 
 /// Each device has sessions of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,19 +40,35 @@ pub(super) struct Context {
     pub(super) session: u64,
 }
 
+/// Whether the sessions of the device end on that local day, whatever happens: every sixth Monday,
+/// for all people of a city at once, because their passwords expire.
+pub(super) fn expires(person: &Person, device: Device, day: i64) -> bool {
+    let phase = person.city as i64 + device as i64;
+    weekday(day) == 0 && (day / 7 + phase) % 6 == 0
+}
+
 impl Organisation {
     /// The moment on that local day at which the person signs in anew on the device, in Unix
-    /// seconds. Every sixth Monday a session ends in any case.
+    /// seconds.
     pub(super) fn sign_in(&self, person: &Person, device: Device, day: i64) -> Option<i64> {
+        /// From the first sign-in on one device to that on the next.
+        const APART: i64 = 45;
+        if let Some(first) = person.stay.begins_at(day) {
+            return Some(first + device as i64 * APART);
+        }
         let key = (day * 4 + device as i64) as u64;
         let mut dice = Dice::new(self.seed, Purpose::SignIn, person.number.into(), key);
         let draws = dice.chance(device.sign_in_chance());
-        let phase = i64::from(person.number) + device as i64;
-        let expires = weekday(day) == 0 && (day / 7 + phase) % 6 == 0;
         let is_new = device == Device::Phone && person.new_phone_day == Some(day);
-        let signs_in = expires || is_new || draws && self.day(person, day).works;
-        let midnight = day * DAY - i64::from(CITIES[person.city].utc_offset) * MINUTE;
-        signs_in.then(|| midnight + person.start_minute * MINUTE + dice.between(0, 2_400))
+        let (earliest, spread) = if expires(person, device, day) {
+            (LATEST_START, 30 * MINUTE)
+        } else if is_new || draws && self.day(person, day).works {
+            (person.start_minute, 40 * MINUTE)
+        } else {
+            return None;
+        };
+        let clock = day * DAY + earliest * MINUTE + dice.between(0, spread);
+        Some(moment(clock, person.city))
     }
 
     /// The session of the device, by its last sign-in: never 0, unique in the organisation, of 11
@@ -67,6 +84,12 @@ impl Organisation {
         self.session_number(person.number, device, start.unwrap_or(today - LONGEST_DAYS))
     }
 
+    /// The session of the person's own program: its token was made before the plan, when attacks do
+    /// not begin.
+    pub(super) fn token(&self, person: u32) -> u64 {
+        self.session_number(person, Device::Foreign, self.start.div_euclid(DAY) - 60)
+    }
+
     /// The number of the session that began on that day.
     pub(super) fn session_number(&self, person: u32, device: Device, day: i64) -> u64 {
         const BITS: u32 = 44;
@@ -78,8 +101,8 @@ impl Organisation {
         10_000_000_000 + scattered
     }
 
-    /// What an event of the person on the device shows; `None` while nothing connects. A phone may
-    /// be on the carrier's network.
+    /// What an event of the person on the device shows; `None` while nothing connects, or there is
+    /// no account. A phone may be on the carrier's network.
     pub(super) fn context(
         &self,
         person: &Person,
@@ -87,6 +110,9 @@ impl Organisation {
         on_carrier: bool,
         time: i64,
     ) -> Option<Context> {
+        if !person.stay.is_active(time) {
+            return None;
+        }
         let family = self.family(person, device, time)?;
         let ip = self.address(person, device, on_carrier, time)?;
         let agent = self.agent(person.number, family, time);
@@ -170,7 +196,9 @@ impl Organisation {
             return Some(exit.address(number >> 8 ^ today as u64));
         }
         if day.works && day.vpn.is_some_and(within) {
-            return Some(self.world.gateway(person.city, number ^ today as u64));
+            let has_moved = self.season.move_day.is_some_and(|moved| moved <= today);
+            let number = number ^ today as u64;
+            return Some(self.world.gateway(person.city, number, has_moved));
         }
         if person.uses_secure_access && day.works && is_plateau(person, time, city) {
             let hops = usize::from(dice.chance(0.04));

@@ -46,6 +46,7 @@ pub struct Advance<'a> {
     /// All rows before it are judged; microseconds.
     pub watermark: i64,
     pub found: &'a [Found],
+    pub control: &'a [Control],
     /// Who hears of anomalies.
     pub sinks: &'a [String],
     /// The clock, in microseconds.
@@ -136,12 +137,7 @@ impl Store {
                 )?;
                 insert.execute(params![name, progress.newest, progress.age, progress.claim])?;
             }
-            for control in admit.control {
-                let mut insert = transaction.prepare_cached(
-                    "INSERT INTO control (watermark, kind, body) VALUES (?, ?, ?)",
-                )?;
-                insert.execute(params![control.watermark, control.kind, control.body])?;
-            }
+            enter(transaction, admit.control)?;
             Ok(numbers)
         })
     }
@@ -154,6 +150,7 @@ impl Store {
         self.transaction("write what was found", |transaction| {
             step(transaction, advance.watermark)?;
             set_meta(transaction, EVALUATED, advance.watermark)?;
+            enter(transaction, advance.control)?;
             let mut new = Vec::new();
             for (at, found) in advance.found.iter().enumerate() {
                 let mut insert = transaction.prepare_cached(
@@ -257,6 +254,15 @@ fn set_meta(transaction: &Transaction<'_>, name: &str, value: i64) -> rusqlite::
     let mut set =
         transaction.prepare_cached("INSERT OR REPLACE INTO meta (name, value) VALUES (?, ?)")?;
     set.execute(params![name, value])?;
+    Ok(())
+}
+
+fn enter(transaction: &Transaction<'_>, controls: &[Control]) -> rusqlite::Result<()> {
+    for control in controls {
+        let mut insert = transaction
+            .prepare_cached("INSERT INTO control (watermark, kind, body) VALUES (?, ?, ?)")?;
+        insert.execute(params![control.watermark, control.kind, control.body])?;
+    }
     Ok(())
 }
 

@@ -15,6 +15,7 @@
 
 mod archive;
 mod commit;
+mod mark;
 mod outbox;
 pub mod query;
 pub mod read;
@@ -30,6 +31,7 @@ use std::path::{Path, PathBuf};
 
 pub use self::archive::{Fresh, Sealed};
 pub use self::commit::{Admit, Advance, Control, Found, Refused};
+pub use self::mark::Mark;
 pub use self::outbox::Entry;
 pub use self::read::{Reader, Totals};
 pub use self::state::{Lock, Store};

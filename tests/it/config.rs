@@ -145,7 +145,7 @@ fn lists_and_exceptions_are_asked_about_the_time_of_the_event() {
 fn states_say_which_rules_run_and_who_hears_of_them() {
     let states = format!("{CONFIG}\n").replace(
         "{paths: [rules]}",
-        "{paths: [rules], off: [slack_anomaly], shadow: [elsewhere]}",
+        "{paths: [rules], off: [slack_anomaly, agent_script_client], shadow: [elsewhere]}",
     );
     let folder = folder(&[("gridwatch.yaml", &states)]);
     let config = folder.path("gridwatch.yaml");

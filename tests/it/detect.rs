@@ -68,7 +68,7 @@ fn the_record_says_who_what_where_and_why() {
 
 #[test]
 fn every_form_of_input_gives_the_same() {
-    let (a, b) = (finding("e1", 0, ""), finding("e2", 7200, ""));
+    let (a, b) = (finding("e1", 0, ""), finding("e2", 6 * 3600, ""));
     let lines = format!("{a}\n{b}\n");
     let mut gzip = GzEncoder::new(Vec::new(), Compression::default());
     gzip.write_all(lines.as_bytes()).unwrap();
@@ -94,7 +94,7 @@ fn what_is_no_event_is_kept_and_nothing_stops() {
     let path = folder.path("rejects.ndjson");
     let mut input = format!("{}\nnot json\n", finding("e1", 0, "")).into_bytes();
     input.extend_from_slice(b"\xff\xfe\n{\"id\":\"x\",\"action\":\"a\"}\n");
-    input.extend_from_slice(finding("e2", 7200, "").to_string().as_bytes());
+    input.extend_from_slice(finding("e2", 6 * 3600, "").to_string().as_bytes());
     let ran = gridwatch(&["detect", "--rejects", &path], &input);
     assert_eq!(found(&ran), ["e1", "e2"]);
     assert!(ran.err.contains("2 events, 3 rejects"), "{}", ran.err);

@@ -167,6 +167,7 @@ fn run(lines: &[String], execution: Execution, can_repeat: bool, threads: usize)
         extra: ColumnSet::default(),
         quiet_micros: 0,
         counted_since: Vec::new(),
+        recorded_days: Vec::new(),
     };
     let input = input(lines, can_repeat);
     let outcome = pipeline::detect(vec![input], &job, &mut |_| Ok(())).unwrap();

@@ -169,7 +169,7 @@ fn a_state_that_does_not_fit_is_refused_and_changes_nothing() {
         ),
         (
             refusal(&one, &changed(&|bytes| bytes[16] = 9)),
-            "is of format 9, and this version reads format 2",
+            "is of format 9, and this version reads format 3",
         ),
         (refusal(&one, &changed(&|bytes| bytes[90] ^= 1)), "checksum"),
     ] {

@@ -371,24 +371,26 @@ fn queries_are_one_select_over_the_events() {
     }
 }
 
+/// The rules that come with the program: other files, dashboards and bindings name them.
+const SHIPPED: &str = "\
+    travel_impossible egress_new egress_many_new_sessions session_split session_forked session_new_asn \
+    login_new_country login_new_hosting_asn login_tor login_bruteforce login_spray \
+    login_fail_then_success login_after_deactivation agent_new_family agent_script_client \
+    file_bulk_download file_bulk_download_fixed file_download_after_travel file_public_link_sensitive \
+    file_malware file_malware_burst file_mass_share channel_mass_join channel_private_to_public \
+    export_started app_added app_access_expanded app_removed privilege_escalation privilege_removed \
+    owner_transferred policy_auth_weakened policy_defence_off organization_changed response_tampered \
+    admin_mass_session_reset slack_anomaly risk_score";
+
 #[test]
 fn the_embedded_rules_are_listed_explained_and_pass_their_tests() {
     let ran = gridwatch(&["rules", "list", "--format", "json"], b"");
     let rules: Vec<Value> = serde_json::from_str(&ran.out).unwrap();
-    let names: Vec<&str> = rules
-        .iter()
-        .map(|rule| rule["name"].as_str().unwrap())
-        .collect();
-    assert_eq!(
-        names,
-        [
-            "agent_new_family",
-            "file_bulk_download",
-            "session_split",
-            "slack_anomaly",
-            "travel_impossible"
-        ]
-    );
+    let mut names: Vec<&str> = rules.iter().filter_map(|r| r["name"].as_str()).collect();
+    names.sort_unstable();
+    let mut shipped: Vec<&str> = SHIPPED.split_whitespace().collect();
+    shipped.sort_unstable();
+    assert_eq!(names, shipped);
     for rule in &rules {
         for field in ["id", "title", "level", "status", "kind"] {
             assert!(rule[field].is_string(), "{field}");
@@ -396,7 +398,7 @@ fn the_embedded_rules_are_listed_explained_and_pass_their_tests() {
         let name = rule["name"].as_str().unwrap();
         let ran = gridwatch(&["rules", "explain", name], b"");
         assert_eq!(ran.code, Some(0));
-        for word in ["SELECT", "FROM events", "row_number() OVER", "standing = 1"] {
+        for word in ["SELECT", "FROM ", "row_number() OVER", "standing = 1"] {
             assert!(ran.out.contains(word), "{name}: {word}");
         }
     }

@@ -15,6 +15,15 @@ fn lines(path: &str) -> Vec<Value> {
         .collect()
 }
 
+fn session(label: &Value) -> Option<&str> {
+    label["session_id"].as_str()
+}
+
+fn words(list: &Value) -> Vec<&str> {
+    let list = list.as_array().into_iter().flatten();
+    list.filter_map(Value::as_str).collect()
+}
+
 #[test]
 fn attacks_are_found_and_quiet_people_are_left_alone() {
     let folder = Folder::with(&[]);
@@ -40,40 +49,46 @@ fn attacks_are_found_and_quiet_people_are_left_alone() {
             rules.insert(anomaly["rule"].as_str().unwrap());
         }
     }
-    let mut missed: Vec<String> = Vec::new();
     let labels = lines(&folder.path("org/labels.ndjson"));
-    assert!(labels.len() >= 6);
+    let kinds: HashSet<&str> = labels.iter().filter_map(|l| l["attack"].as_str()).collect();
+    assert_eq!(kinds.len(), 28, "{kinds:?}");
+    // Attacks that none of their rules found, and rules that did not find theirs.
+    let (mut unseen, mut missed, mut expected) = (Vec::new(), Vec::new(), 0);
     for label in &labels {
-        let ids: Vec<&str> = label["event_ids"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .filter_map(Value::as_str)
-            .collect();
-        for rule in label["rules"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .filter_map(Value::as_str)
-        {
-            let is_found = ids
-                .iter()
-                .any(|id| of_event.get(id).is_some_and(|rules| rules.contains(rule)));
-            if !is_found {
-                missed.push(format!("{} by {rule}", label["attack"]));
-            }
+        let (ids, rules) = (words(&label["event_ids"]), words(&label["rules"]));
+        let is_found = |rule: &&str| {
+            ids.iter()
+                .any(|id| of_event.get(id).is_some_and(|rules| rules.contains(rule)))
+        };
+        let attack = label["attack"].as_str().unwrap();
+        // Same-country journeys cannot all be told from a detour of traffic.
+        if attack == "travel_far_city" {
+            continue;
         }
+        if !rules.is_empty() && !rules.iter().any(is_found) {
+            unseen.push(attack);
+        }
+        expected += rules.len();
+        missed.extend(
+            rules
+                .iter()
+                .filter(|rule| !is_found(rule))
+                .map(|rule| format!("{attack} by {rule}")),
+        );
     }
-    // Same-country journeys cannot all be told from a detour of traffic.
-    missed.retain(|missed| !missed.contains("travel_far_city"));
-    assert!(missed.is_empty(), "{missed:?}");
+    assert!(unseen.is_empty(), "{unseen:?}, {missed:?}");
+    assert!(missed.len() * 10 <= expected, "{missed:?} of {expected}");
     let attacked: HashSet<&str> = labels
         .iter()
-        .filter_map(|label| label["user"].as_str())
+        .flat_map(|label| {
+            let people = words(&label["about"]["people"]);
+            people.into_iter().chain(label["user"].as_str())
+        })
         .collect();
     let mut alarms: BTreeMap<(&str, &str), usize> = BTreeMap::new();
     for anomaly in &found {
-        if !attacked.contains(anomaly["actor"]["id"].as_str().unwrap()) {
+        let actor = anomaly["actor"]["id"].as_str();
+        if !actor.is_some_and(|actor| attacked.contains(actor)) {
             let (rule, level) = (
                 anomaly["rule"].as_str().unwrap(),
                 anomaly["level"].as_str().unwrap(),
@@ -87,11 +102,12 @@ fn attacks_are_found_and_quiet_people_are_left_alone() {
         .copied()
         .unwrap_or_default();
     assert!(high <= 10, "{alarms:?}");
-    assert_eq!(
-        alarms.get(&("file_bulk_download", "high")),
-        None,
-        "{alarms:?}"
-    );
+    // People hand over what their team has.
+    let archives = alarms
+        .get(&("file_bulk_download", "high"))
+        .copied()
+        .unwrap_or_default();
+    assert!(archives <= 2, "{alarms:?}");
 }
 
 #[test]
@@ -163,14 +179,23 @@ fn stolen_sessions_are_found_while_their_owners_are_at_work() {
         .lines()
         .map(|line| serde_json::from_str(line).unwrap())
         .collect();
-    let stolen: HashSet<&str> = labels
-        .iter()
-        .filter_map(|label| label["session_id"].as_str())
-        .collect();
-    let hits = stolen.intersection(&found).count();
+    let stolen: HashSet<&str> = labels.iter().filter_map(session).collect();
+    // Whoever sits in an office leaves by an address that is not judged.
+    let is_judged = |label: &&Value| words(&label["rules"]).contains(&"session_split");
+    let judged = labels.iter().filter(is_judged);
+    let judged: HashSet<&str> = judged.filter_map(session).collect();
+    let hits = judged.intersection(&found).count();
     let false_alarms = found.difference(&stolen).count();
-    // Whoever is away for half an hour is not seen twice; 300 people for 9 days are 2,700 person-days.
-    let told = format!("{hits} of {} found, {false_alarms} besides", stolen.len());
-    assert!(stolen.len() >= 20 && hits * 2 >= stolen.len(), "{told}");
+    // 300 people for 9 days are 2,700 person-days.
+    let told = format!(
+        "{hits} of {} found, {} stolen, {false_alarms} besides",
+        judged.len(),
+        stolen.len()
+    );
+    assert!(
+        judged.len() >= 10 && hits * 10 >= judged.len() * 9,
+        "{told}"
+    );
+    assert!(judged.len() * 2 >= stolen.len(), "{told}");
     assert!(false_alarms <= 1, "{told}");
 }

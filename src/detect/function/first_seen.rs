@@ -37,12 +37,14 @@ impl Fold for FirstSeen {
         Argument::Integer,
     ];
     const HORIZON: usize = 3;
+    type Common = ();
 
     fn step(
         memory: &mut Memory,
         texts: &mut Texts,
         arguments: &Arguments<'_>,
         row: usize,
+        (): &(),
     ) -> Option<Found> {
         let value = arguments.text(0, row)?;
         let time = seconds(arguments.integer(1, row)?);

@@ -1,10 +1,10 @@
 //! Habits: pairs of autonomous systems between which a person comes and goes, home and a tunnel most
-//! likely. A pair is one once it was seen on [`DAYS`] distinct days.
+//! likely. A pair is one once it was seen on enough distinct days, [`DAYS`] as a rule.
 
 use super::memory::{Layout, Memory};
 
 /// On so many days a pair makes a habit.
-const DAYS: u32 = 3;
+pub(super) const DAYS: u32 = 3;
 /// The most pairs of a person; the one used longest ago goes first.
 const MOST: usize = 16;
 
@@ -16,9 +16,9 @@ pub(super) fn pair(one: u32, other: u32) -> [u32; 2] {
     [one.min(other), one.max(other)]
 }
 
-/// Whether the pair of this record was seen on enough days.
-pub(super) fn is_formed(record: &[u32]) -> bool {
-    record[3] >= DAYS
+/// Whether the pair of this record was seen on so many days.
+pub(super) fn is_formed(record: &[u32], days: u32) -> bool {
+    record[3] >= days
 }
 
 /// The person was in both systems on the day of this second.

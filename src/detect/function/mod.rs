@@ -11,8 +11,11 @@ mod packed;
 pub mod sequence;
 mod session_split;
 mod travel;
+mod usual;
+pub(crate) mod volume;
 mod window;
 
+use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::sync::Arc;
 
@@ -20,7 +23,8 @@ use arrow::array::{
     Array, ArrayRef, AsArray, Float64Array, Int64Array, StringViewArray, TimestampMicrosecondArray,
 };
 use arrow::datatypes::{DataType, Float64Type, Int64Type, TimestampMicrosecondType};
-use datafusion::error::{DataFusionError, Result};
+use datafusion::common::ScalarValue;
+use datafusion::error::DataFusionError;
 use datafusion::logical_expr::WindowUDF;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -35,15 +39,17 @@ pub(crate) use self::memory::Memory;
 use self::sequence::Sequence;
 use self::session_split::SessionSplit;
 use self::travel::Travel;
+use self::usual::Usual;
+use self::volume::{Model, Sums, Volume};
 
 macro_rules! folds {
     ($($fold:ty),* $(,)?) => {
         /// The names of all keyed functions.
         pub(super) const NAMES: &[&str] = &[$(<$fold as Fold>::NAME),*];
 
-        /// All keyed functions, for the session that plans rules.
-        pub fn all() -> Vec<Arc<WindowUDF>> {
-            vec![$(window::function::<$fold>()),*]
+        /// All keyed functions, for a session of rules; those that ask tables of days ask these.
+        pub fn all(days: &Arc<Days>) -> Vec<Arc<WindowUDF>> {
+            vec![$(window::function::<$fold>(days)),*]
         }
 
         /// The argument by which a keyed function says for how many seconds it remembers.
@@ -54,10 +60,37 @@ macro_rules! folds {
             None
         }
 
-        /// The keyed function of this name at work in the live engine.
-        pub(super) fn stepping(name: &str) -> Box<dyn Stepping> {
+        /// Whether a keyed function asks tables of days.
+        pub(super) fn is_daily(name: &str) -> bool {
             $(if name == <$fold as Fold>::NAME {
-                return Box::new(Folding::<$fold>::new());
+                return <$fold as Fold>::TIME.is_some();
+            })*
+            false
+        }
+
+        /// By which name a keyed function keeps tables of days, if it does.
+        pub(super) fn table(name: &str, constants: &[Option<ScalarValue>]) -> Option<String> {
+            $(if name == <$fold as Fold>::NAME {
+                let common = <<$fold as Fold>::Common as Common>::new(constants);
+                return common.ok()?.name().map(str::to_owned);
+            })*
+            None
+        }
+
+        /// What is wrong with the constant arguments of a keyed function.
+        pub(super) fn check(name: &str, constants: &[Option<ScalarValue>]) -> Result<(), String> {
+            $(if name == <$fold as Fold>::NAME {
+                return <<$fold as Fold>::Common as Common>::new(constants).map(drop);
+            })*
+            Ok(())
+        }
+
+        /// The keyed function of this name at work in the live engine; its constants were checked.
+        pub(super) fn stepping(name: &str, constants: &[Option<ScalarValue>]) -> Box<dyn Stepping> {
+            $(if name == <$fold as Fold>::NAME
+                && let Ok(common) = <<$fold as Fold>::Common as Common>::new(constants)
+            {
+                return Box::new(Folding::<$fold>::new(common));
             })*
             // The session knows these names alone.
             unreachable!("no keyed function is called {name}")
@@ -65,7 +98,7 @@ macro_rules! folds {
     };
 }
 
-folds![FirstSeen, Travel, SessionSplit, Sequence];
+folds![FirstSeen, Travel, SessionSplit, Sequence, Usual, Volume];
 
 /// A fold over the events of one key.
 pub(crate) trait Fold: Debug + Send + Sync + 'static {
@@ -75,6 +108,10 @@ pub(crate) trait Fold: Debug + Send + Sync + 'static {
     const ARGUMENTS: &'static [Argument];
     /// The argument that says for how many seconds it remembers.
     const HORIZON: usize;
+    /// If it asks a table of the day: the argument that says of which.
+    const TIME: Option<usize> = None;
+    /// What all keys share: what the constant arguments say, and the table of the day.
+    type Common: Common;
 
     /// Takes the next event of a key: a row of the arguments. What is remembered of the key is bounded
     /// however many events it has; texts in it are held in `texts`, which many keys share.
@@ -83,11 +120,41 @@ pub(crate) trait Fold: Debug + Send + Sync + 'static {
         texts: &mut Texts,
         arguments: &Arguments<'_>,
         row: usize,
+        common: &Self::Common,
     ) -> Option<Found>;
 
     /// Releases the texts of a memory, which goes.
     fn release(memory: &Memory, texts: &mut Texts);
 }
+
+/// What all keys of a fold share.
+pub(crate) trait Common: Clone + Debug + Send + Sync + Sized + 'static {
+    /// From the arguments that are constants; the others are none.
+    ///
+    /// # Errors
+    /// What is wrong with them.
+    fn new(constants: &[Option<ScalarValue>]) -> Result<Self, String>;
+
+    /// By which its tables are known, if it has some.
+    fn name(&self) -> Option<&str> {
+        None
+    }
+
+    /// A day begins.
+    fn turn(&mut self, _: &Arc<Model>) {}
+
+    /// What a key brings to the table of the day that begins at this second.
+    fn bring(&self, _: &Memory, _midnight: i64, _: &mut Sums) {}
+}
+
+impl Common for () {
+    fn new(_: &[Option<ScalarValue>]) -> Result<Self, String> {
+        Ok(())
+    }
+}
+
+/// Models of days: by the name of the call, and the day counted from 1970.
+pub type Days = BTreeMap<String, BTreeMap<i64, Arc<Model>>>;
 
 /// Whole seconds of a time in microseconds, as folds remember it: from 1970 to 2106.
 fn seconds(micros: i64) -> u32 {
@@ -119,7 +186,7 @@ pub enum Argument {
 }
 
 impl Argument {
-    fn data_type(self) -> DataType {
+    pub(super) fn data_type(self) -> DataType {
         match self {
             Self::Text => DataType::Utf8View,
             Self::Integer => DataType::Int64,
@@ -141,7 +208,7 @@ enum Values<'a> {
 
 impl<'a> Arguments<'a> {
     /// The arguments of `F` in these arrays.
-    pub(super) fn of<F: Fold>(arrays: &'a [ArrayRef]) -> Result<Self> {
+    pub(super) fn of<F: Fold>(arrays: &'a [ArrayRef]) -> Result<Self, DataFusionError> {
         let typed = F::ARGUMENTS.iter().zip(arrays).map(|(argument, array)| {
             let values = match argument {
                 Argument::Text => array.as_string_view_opt().map(Values::Text),
@@ -156,7 +223,7 @@ impl<'a> Arguments<'a> {
                 DataFusionError::Internal(format!("{name}: {argument:?} is of type {found}"))
             })
         });
-        Ok(Self(typed.collect::<Result<_>>()?))
+        Ok(Self(typed.collect::<Result<_, DataFusionError>>()?))
     }
 
     /// A text; `None` if it is NULL.

@@ -89,12 +89,14 @@ impl Fold for Sequence {
         Argument::Integer,
     ];
     const HORIZON: usize = 6;
+    type Common = ();
 
     fn step(
         memory: &mut Memory,
         texts: &mut Texts,
         arguments: &Arguments<'_>,
         row: usize,
+        (): &(),
     ) -> Option<Found> {
         let steps = Steps::parse(arguments.text(5, row)?)?;
         let within = arguments.integer(6, row)?;

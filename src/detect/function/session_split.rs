@@ -49,12 +49,14 @@ impl Fold for SessionSplit {
         Argument::Integer,
     ];
     const HORIZON: usize = 8;
+    type Common = ();
 
     fn step(
         memory: &mut Memory,
         texts: &mut Texts,
         arguments: &Arguments<'_>,
         row: usize,
+        (): &(),
     ) -> Option<Found> {
         let limit = |argument| arguments.integer(argument, row).unwrap_or(i64::MAX);
         let (within, forget) = (limit(7), limit(8));
@@ -69,7 +71,7 @@ impl Fold for SessionSplit {
         let pair = |other: &Appearance| habit::pair(other.system, here.system);
         let is_habit = |other: &Appearance| {
             let mut habits = LAYOUT.list(memory, HABITS);
-            habits.any(|habit| habit[..2] == pair(other) && habit::is_formed(habit))
+            habits.any(|habit| habit[..2] == pair(other) && habit::is_formed(habit, habit::DAYS))
         };
         let other = elsewhere
             .iter()

@@ -20,7 +20,7 @@ use crate::event::time::{MICROS, rfc3339};
 
 /// Reads positions: latitude, longitude, accuracy_km, ip, asn, network_kind, country, city,
 /// session, event_time, event_id; and the rule's parameters: speed_kmh, distance_km, within_secs,
-/// new_session_secs, learn_secs, forget_secs; and 1 where a list trusts the address. A row without
+/// new_session_secs, learn_secs, forget_secs; 1 where a list trusts the address; and habit_days. A row without
 /// coordinates is none; a person without any for longer than `forget_secs` begins anew.
 ///
 /// What it finds is `high`, or `medium` in the person's first `learn_secs` and for a running
@@ -38,6 +38,8 @@ struct Limits {
     new_session_secs: i64,
     learn_secs: i64,
     forget_secs: i64,
+    /// On how many days two systems must have been seen to make a habit.
+    habit_days: u32,
 }
 
 /// A journey that nobody can have made.
@@ -71,14 +73,17 @@ impl Fold for Travel {
         Argument::Integer,
         Argument::Integer,
         Argument::Integer,
+        Argument::Integer,
     ];
     const HORIZON: usize = 16;
+    type Common = ();
 
     fn step(
         memory: &mut Memory,
         texts: &mut Texts,
         arguments: &Arguments<'_>,
         row: usize,
+        (): &(),
     ) -> Option<Found> {
         let here = Position::read(arguments, row)?;
         let limits = Limits::read(arguments, row);
@@ -104,7 +109,7 @@ impl Fold for Travel {
             .iter()
             .map(|j| (j.from.site.place, place))
             .collect();
-        let found = worst(&person, &here, journeys)
+        let found = worst(&person, &here, journeys, limits.habit_days)
             .filter(|_| is_new)
             .and_then(|journey| {
                 let age = i64::from(here.time) - i64::from(person.since());
@@ -146,6 +151,7 @@ impl Limits {
             new_session_secs: secs(14),
             learn_secs: secs(15),
             forget_secs: arguments.integer(16, row).unwrap_or(i64::MAX),
+            habit_days: u32::try_from(secs(18)).unwrap_or(u32::MAX),
         }
     }
 }
@@ -169,10 +175,11 @@ fn worst<'a>(
     person: &Person<'_>,
     here: &Position<'_>,
     journeys: Vec<Journey<'a>>,
+    habit_days: u32,
 ) -> Option<Journey<'a>> {
     let weighs = |journey: &Journey<'_>| {
         let is_trusted = journey.from.is_trusted && here.is_trusted;
-        !is_trusted && !person.is_habit(journey.from.site.place, &here.site)
+        !is_trusted && !person.is_habit(journey.from.site.place, &here.site, habit_days)
     };
     journeys.into_iter().filter(weighs).max_by(|a, b| {
         let weight = |journey: &Journey<'_>| !journey.is_half_trusted(here);

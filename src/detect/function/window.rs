@@ -1,26 +1,35 @@
 //! A fold as a window function of DataFusion.
 
+use std::any::Any;
+use std::collections::BTreeMap;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, StringViewArray};
 use arrow::datatypes::{DataType, Field, FieldRef};
+use datafusion::common::ScalarValue;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::logical_expr::function::{PartitionEvaluatorArgs, WindowUDFFieldArgs};
 use datafusion::logical_expr::{
     PartitionEvaluator, Signature, Volatility, WindowUDF, WindowUDFImpl,
 };
 
-use super::{Argument, Arguments, Fold, Memory, Texts};
+use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_expr::expressions::Literal;
+
+use super::volume::Model;
+use super::{Argument, Arguments, Common, Days, Fold, Memory, Texts};
+use crate::detect::days::day_of;
 
 /// `name(arguments) OVER (PARTITION BY key ORDER BY order_time, event_time, event_id)`: NULL, or
 /// what the fold found as JSON text. The frame does not matter.
-pub(super) fn function<F: Fold>() -> Arc<WindowUDF> {
+pub(super) fn function<F: Fold>(days: &Arc<Days>) -> Arc<WindowUDF> {
     let types = F::ARGUMENTS
         .iter()
         .map(|argument: &Argument| argument.data_type());
     Arc::new(WindowUDF::from(Keyed::<F> {
         signature: Signature::exact(types.collect(), Volatility::Immutable),
+        days: Arc::clone(days),
         fold: PhantomData,
     }))
 }
@@ -28,6 +37,7 @@ pub(super) fn function<F: Fold>() -> Arc<WindowUDF> {
 #[derive(Debug)]
 struct Keyed<F> {
     signature: Signature,
+    days: Arc<Days>,
     fold: PhantomData<F>,
 }
 
@@ -57,9 +67,16 @@ impl<F: Fold> WindowUDFImpl for Keyed<F> {
 
     fn partition_evaluator(
         &self,
-        _: PartitionEvaluatorArgs<'_>,
+        arguments: PartitionEvaluatorArgs<'_>,
     ) -> Result<Box<dyn PartitionEvaluator>> {
-        Ok(Box::new(Evaluator::<F>(PhantomData)))
+        let constants = arguments.input_exprs().iter().map(constant);
+        let common = F::Common::new(&constants.collect::<Vec<_>>());
+        let common = common.map_err(DataFusionError::Execution)?;
+        let days = common.name().and_then(|name| self.days.get(name));
+        Ok(Box::new(Evaluator::<F> {
+            days: days.cloned().unwrap_or_default(),
+            common,
+        }))
     }
 
     fn field(&self, arguments: WindowUDFFieldArgs<'_>) -> Result<FieldRef> {
@@ -71,15 +88,32 @@ impl<F: Fold> WindowUDFImpl for Keyed<F> {
     }
 }
 
+/// What an argument is, if it is the same for all rows.
+fn constant(expression: &Arc<dyn PhysicalExpr>) -> Option<ScalarValue> {
+    let any: &dyn Any = expression.as_ref();
+    any.downcast_ref::<Literal>()
+        .map(|literal| literal.value().clone())
+}
+
 #[derive(Debug)]
-struct Evaluator<F>(PhantomData<F>);
+struct Evaluator<F: Fold> {
+    days: BTreeMap<i64, Arc<Model>>,
+    common: F::Common,
+}
 
 impl<F: Fold> PartitionEvaluator for Evaluator<F> {
     fn evaluate_all(&mut self, values: &[ArrayRef], rows: usize) -> Result<ArrayRef> {
         let arguments = Arguments::of::<F>(values)?;
         let (mut memory, mut texts) = (Memory::default(), Texts::default());
+        let mut day = i64::MIN;
         let found = (0..rows).map(|row| {
-            let found = F::step(&mut memory, &mut texts, &arguments, row);
+            let time = F::TIME.and_then(|argument| arguments.integer(argument, row));
+            if let Some(today) = time.map(day_of).filter(|today| *today != day) {
+                day = today;
+                let model = self.days.get(&day).cloned();
+                self.common.turn(&model.unwrap_or_default());
+            }
+            let found = F::step(&mut memory, &mut texts, &arguments, row, &self.common);
             found.map(|found| serde_json::to_string(&found)).transpose()
         });
         let column: StringViewArray = found

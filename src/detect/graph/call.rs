@@ -9,7 +9,7 @@ use super::relation::Relation;
 use super::{ExpressionId, Graph, GroupId};
 use crate::detect::aggregate::Moment;
 use crate::detect::plan::Planner;
-use crate::detect::{Error, column};
+use crate::detect::{Error, column, function};
 use crate::event::time::MICROS;
 
 /// A window function over the rows of a group.
@@ -51,8 +51,11 @@ pub(crate) enum Function {
         default: Option<ExpressionId>,
         ignore_nulls: bool,
     },
-    /// A keyed function of ours, by its name.
-    Fold(String),
+    /// A keyed function of ours, by its name, with those of its arguments that are constants.
+    Fold {
+        name: String,
+        constants: Vec<Option<ScalarValue>>,
+    },
     /// Remembers the latest events of a key; asked only when something was found, so many
     /// microseconds later.
     Recall {
@@ -68,6 +71,16 @@ pub(crate) enum Frame {
     Range { start: Option<i64>, end: i64 },
     /// From `start` rows before the row to `end` rows before it.
     Rows { start: Option<usize>, end: usize },
+}
+
+impl Function {
+    /// By which name it keeps tables of days, if it does.
+    pub fn table(&self) -> Option<String> {
+        match self {
+            Self::Fold { name, constants } => function::table(name, constants),
+            _ => None,
+        }
+    }
 }
 
 impl Frame {
@@ -215,7 +228,7 @@ impl Graph {
                 Some(moment) => Function::Moment(moment),
                 None => {
                     frame = Frame::WHOLE;
-                    Function::Fold(name.to_owned())
+                    fold(name, &arguments, input.wait, pane)?
                 }
             },
         };
@@ -269,6 +282,40 @@ impl Graph {
             frame,
             output,
         })
+    }
+}
+
+/// A keyed function over rows that come so long after their time, by keys that may hold a pane of time.
+fn fold(
+    name: &str,
+    arguments: &[Expr],
+    wait: i64,
+    pane: Option<(usize, i64)>,
+) -> Result<Function, Error> {
+    if function::is_daily(name) && pane.is_some() {
+        return Err(Error::Refused(format!(
+            "a rule may not use {name}(…) by a part of order_time: its keys must live longer than a day; \
+             leave that out of PARTITION BY"
+        )));
+    }
+    if function::is_daily(name) && wait > 0 {
+        return Err(Error::Refused(format!(
+            "a rule may not use {name}(…) above a window that looks ahead: a day's table is made when the \
+             day is over"
+        )));
+    }
+    let constants: Vec<_> = arguments.iter().map(constant).collect();
+    function::check(name, &constants).map_err(Error::Refused)?;
+    let name = name.to_owned();
+    Ok(Function::Fold { name, constants })
+}
+
+/// The value of an expression that is one.
+fn constant(expression: &Expr) -> Option<ScalarValue> {
+    match expression {
+        Expr::Literal(value, _) => Some(value.clone()),
+        Expr::Cast(cast) => constant(&cast.expr)?.cast_to(cast.field.data_type()).ok(),
+        _ => None,
     }
 }
 

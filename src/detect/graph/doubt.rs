@@ -142,7 +142,7 @@ impl Graph {
     }
 
     fn reach_of(&self, call: &Call) -> Option<i64> {
-        if let Function::Fold(name) = &call.function {
+        if let Function::Fold { name, .. } = &call.function {
             let horizon = call.arguments.get(function::horizon(name)?)?;
             return self.logical(*horizon).and_then(number)?.checked_mul(MICROS);
         }

@@ -30,7 +30,7 @@ pub(super) struct Relation {
     columns: Vec<Expr>,
     schema: DFSchemaRef,
     /// How long after its `order_time` a row comes out, in microseconds.
-    wait: i64,
+    pub(super) wait: i64,
 }
 
 impl Relation {

@@ -337,7 +337,7 @@ impl Chunk {
             })
             .collect::<Result<_>>()?;
         let values = match (&call.function, arrays.first()) {
-            (Function::Fold(_), _) | (_, None) => Values::None,
+            (Function::Fold { .. }, _) | (_, None) => Values::None,
             (_, Some(first)) => Values::of(first, call.kind)?,
         };
         match &call.function {
@@ -348,7 +348,7 @@ impl Chunk {
                 let default = self.value(graph, table, *default, &call.users);
                 arrays.push(shards.arranged(&default)?);
             }
-            Function::Fold(_) => {}
+            Function::Fold { .. } => {}
             _ => arrays.clear(),
         }
         Ok(Input { values, arrays })

@@ -32,6 +32,14 @@ impl Pending {
         self.batches.iter().map(RecordBatch::num_rows).sum()
     }
 
+    /// The earliest order time among them.
+    pub fn first(&self) -> Option<i64> {
+        let batches = self.batches.iter();
+        batches
+            .flat_map(|batch| times(batch, Column::OrderTime).values().iter().copied())
+            .min()
+    }
+
     /// Drops all rows.
     pub fn clear(&mut self) {
         self.batches.clear();

@@ -56,7 +56,7 @@ pub(super) fn slot(call: &Call) -> Slot {
                 output,
             )))
         }
-        Function::Fold(name) => Slot::Stepping(function::stepping(name)),
+        Function::Fold { name, constants } => Slot::Stepping(function::stepping(name, constants)),
         Function::Recall { wait } => {
             let span = match call.frame {
                 Frame::Range {

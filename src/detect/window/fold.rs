@@ -1,7 +1,6 @@
 //! Keyed functions at work: what the fold remembers of each key.
 
 use std::hint::black_box;
-use std::marker::PhantomData;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -13,7 +12,8 @@ use serde::{Deserialize, Serialize};
 use super::numbered::grow;
 use super::slot::{Input, Stepping, Stored, from_bytes};
 use super::value::Texts;
-use crate::detect::function::{Arguments, Fold, Memory};
+use crate::detect::function::volume::{Model, Sums};
+use crate::detect::function::{Arguments, Common, Fold, Memory};
 use crate::event::time::MICROS;
 
 /// So many rows ahead memories are brought near, that none has to be waited for.
@@ -27,7 +27,7 @@ const MOST_DELAY: i64 = 86_400;
 pub(crate) struct Folding<F: Fold> {
     held: Held,
     results: StringViewBuilder,
-    fold: PhantomData<F>,
+    common: F::Common,
 }
 
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -37,11 +37,11 @@ struct Held {
 }
 
 impl<F: Fold> Folding<F> {
-    pub fn new() -> Self {
+    pub fn new(common: F::Common) -> Self {
         Self {
             held: Held::default(),
             results: StringViewBuilder::new(),
-            fold: PhantomData,
+            common,
         }
     }
 }
@@ -58,7 +58,13 @@ impl<F: Fold> Stepping for Folding<F> {
             let near = keys.iter().map(|key| memories[*key as usize].touch());
             black_box(near.fold(0, |sum, word| sum ^ word));
             for (row, key) in rows.zip(keys) {
-                match F::step(&mut memories[*key as usize], texts, &arguments, row) {
+                match F::step(
+                    &mut memories[*key as usize],
+                    texts,
+                    &arguments,
+                    row,
+                    &self.common,
+                ) {
                     None => self.results.append_null(),
                     Some(found) => {
                         let json = serde_json::to_string(&found)
@@ -83,6 +89,16 @@ impl<F: Fold> Stepping for Folding<F> {
         if let Some(memory) = memories.get_mut(key as usize) {
             F::release(memory, texts);
             *memory = Memory::default();
+        }
+    }
+
+    fn turn(&mut self, model: &Arc<Model>) {
+        self.common.turn(model);
+    }
+
+    fn bring(&self, midnight: i64, sums: &mut Sums) {
+        for memory in &self.held.memories {
+            self.common.bring(memory, midnight, sums);
         }
     }
 

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::fmt::Debug;
 use std::ops::Range;
+use std::sync::Arc;
 
 use arrow::array::ArrayRef;
 use datafusion::error::Result;
@@ -13,6 +14,7 @@ use super::accumulate::Accumulate;
 use super::log::Log;
 use super::numbered::grow;
 use super::value::{Column, Kept, Results, Texts, Values};
+use crate::detect::function::volume::{Model, Sums};
 use crate::detect::graph::Kind;
 
 /// What a batch brings to a call.
@@ -73,6 +75,12 @@ pub(crate) trait Stepping: Debug + Send + Sync {
     fn is_over(&self, _key: u32, _time: i64) -> bool {
         false
     }
+
+    /// A day begins, of which this is known.
+    fn turn(&mut self, _: &Arc<Model>) {}
+
+    /// Adds what its keys bring to the table of the day that begins at this second.
+    fn bring(&self, _midnight: i64, _: &mut Sums) {}
 
     fn forget(&mut self, key: u32);
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::Receiver;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
 use arrow::array::RecordBatch;
@@ -19,11 +19,11 @@ use crate::enrich::Enricher;
 use crate::event::schema::ColumnSet;
 use crate::list::Lists;
 use crate::pipeline::engine::Engine;
-use crate::pipeline::kept::in_time;
-use crate::pipeline::{self, Execution, Job};
+use crate::pipeline::kept::{self, in_time};
+use crate::pipeline::{self, Execution, Job, days};
 use crate::rule::Rule;
 use crate::store::snapshot::Snapshot;
-use crate::store::{Advance, Found, Reader, Store};
+use crate::store::{Advance, Control, Found, Reader, Store};
 
 /// What evaluation is told, in this order.
 pub(super) enum Step {
@@ -51,12 +51,15 @@ const STEP_ROWS: usize = 1 << 16;
 const LONG_REPLAY: usize = 100_000;
 /// Entries of an outbox beyond which evaluation waits for its sink.
 const MOST_WAITING: u64 = 100_000;
+/// A mark that somebody made counts after so long.
+const LOOK: Duration = Duration::from_secs(1);
 /// How long to wait before a commit is tried again.
 const RETRY: Duration = Duration::from_secs(1);
 
 impl Evaluation {
     /// Takes up where it was left, and judges until no step can come any more.
     pub fn run(self, steps: &Receiver<Step>) -> Result<(), Error> {
+        kept::heed_all(&self.reader, &self.lists)?;
         let job = Job {
             rules: &self.rules,
             input: Table::Events,
@@ -67,6 +70,7 @@ impl Evaluation {
             extra: ColumnSet::all(),
             quiet_micros: 0,
             counted_since: recover::ruleset(&self.rules, &self.store, &self.reader)?,
+            recorded_days: days::recorded_days(&self.reader, &self.rules)?,
         };
         let (mut engine, replayed) = recover::engine(&job, &self.store, &self.reader)?;
         self.shared.begin(engine.watermark(), engine.waiting());
@@ -93,7 +97,13 @@ impl Evaluation {
         let mut since_snapshot = Stopwatch::start();
         // What the rows take is given back once they are judged.
         let mut held: Vec<(i64, Arc<Room>)> = Vec::new();
-        while let Ok(first) = steps.recv() {
+        loop {
+            self.heed(engine);
+            let first = match steps.recv_timeout(LOOK) {
+                Ok(first) => first,
+                Err(RecvTimeoutError::Timeout) => continue,
+                Err(RecvTimeoutError::Disconnected) => break,
+            };
             let (mut rows, mut watermark) = (0, None);
             let mut next = Some(first);
             while let Some(step) = next {
@@ -121,6 +131,31 @@ impl Evaluation {
             }
         }
         Ok(true)
+    }
+
+    /// Heeds the marks that people made since: they count from here on.
+    fn heed(&self, engine: &Engine) {
+        let watermark = engine.watermark();
+        let heeded = self.reader.has_waiting_marks().and_then(|is_waiting| {
+            if !is_waiting || watermark == i64::MIN {
+                return Ok(Vec::new());
+            }
+            self.store.heed_marks(watermark)
+        });
+        match heeded {
+            Ok(marks) => {
+                for mark in &marks {
+                    kept::heed(&self.lists, watermark, mark);
+                    tracing::info!(
+                        anomaly = mark.anomaly,
+                        verdict = mark.verdict,
+                        "heeded a mark"
+                    );
+                }
+            }
+            // They wait, and are heeded as soon as they can be.
+            Err(error) => tracing::warn!(%error, "marks could not be heeded"),
+        }
     }
 
     /// Hands the rows that are judged live to the rules; gives the last order time among them.
@@ -151,7 +186,8 @@ impl Evaluation {
         let found: Vec<Found> = found
             .map(|((order_time, event_time, _), anomaly)| row(order_time, event_time, &anomaly))
             .collect();
-        let Some(new) = self.commit(watermark, &found) else {
+        let controls = days::controls(job.rules, &job.recorded_days, engine.days());
+        let Some(new) = self.commit(watermark, &found, &controls) else {
             return Ok(false);
         };
         for at in &new {
@@ -180,13 +216,14 @@ impl Evaluation {
 
     /// Writes a step, again and again until it is written: the rules have gone on already. `None` if the
     /// service ends before.
-    fn commit(&self, watermark: i64, found: &[Found]) -> Option<Vec<usize>> {
+    fn commit(&self, watermark: i64, found: &[Found], control: &[Control]) -> Option<Vec<usize>> {
         let metrics = &self.shared.metrics;
         loop {
             let watch = Stopwatch::start();
             let written = self.store.advance(&Advance {
                 watermark,
                 found,
+                control,
                 sinks: &self.sinks,
                 now: self.shared.clock.now(),
             });

@@ -12,10 +12,10 @@ use crate::clock::Stopwatch;
 use crate::event::schema::{Column, ColumnSet};
 use crate::pipeline::engine::Engine;
 use crate::pipeline::kept::{Kept, Ruleset, in_time};
-use crate::pipeline::{Job, defect};
+use crate::pipeline::{Job, days, defect};
 use crate::rule::Rule;
 use crate::store::read::Span;
-use crate::store::{Control, Reader, Store};
+use crate::store::{Admit, Control, Reader, Store};
 
 /// The engine as it was when the last step was written, with the rows that were not judged then; and how
 /// many rows it was handed once more.
@@ -32,6 +32,14 @@ pub(super) fn engine(
     let mut engine = restored(job, store, reader, evaluated)?;
     let from = engine.watermark();
     let rows = replay(job, &mut engine, reader, evaluated)?;
+    // Of a rule that is new or was changed.
+    let controls = days::controls(job.rules, &job.recorded_days, engine.days());
+    if !controls.is_empty() {
+        store.admit(&Admit {
+            control: &controls,
+            ..Admit::default()
+        })?;
+    }
     if rows > 0 {
         let seconds = watch.elapsed().as_secs_f64();
         tracing::info!(

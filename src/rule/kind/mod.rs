@@ -9,6 +9,7 @@ mod session_split;
 mod sql;
 mod threshold;
 mod travel;
+mod volume;
 
 use super::document::Document;
 use super::draft::{Draft, Matches};
@@ -78,6 +79,7 @@ kinds![
     threshold::Threshold,
     new_value::NewValue,
     travel::Travel,
+    volume::Volume,
     session_split::SessionSplit,
     sequence::Sequence,
     sql::Sql,

@@ -85,7 +85,7 @@ impl Kind for Threshold {
 
 impl Draft<'_> {
     /// The measure as SQL, if it is one that slides.
-    fn measure(&mut self, measure: &Spanned<String>, relation: &str) -> Option<String> {
+    pub fn measure(&mut self, measure: &Spanned<String>, relation: &str) -> Option<String> {
         let text = measure.value.trim();
         let call = text.strip_suffix(')').and_then(|call| call.split_once('('));
         let (name, inside) = call.unwrap_or_default();

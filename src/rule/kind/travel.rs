@@ -2,9 +2,10 @@
 
 use serde_saphyr::Spanned;
 
-use super::super::draft::{Draft, Matches};
-use super::super::sql;
+use super::super::draft::{Common, Draft, Matches};
+use super::super::{crowd, sql};
 use super::{Kind, settings};
+use crate::detect::column;
 
 settings! {
     /// Reads only events whose context is the actor's own and has coordinates. The function weighs
@@ -23,6 +24,8 @@ settings! {
         /// Lists of networks or systems by which the organisation's own people come.
         #[serde(default)]
         trusted: Vec<Spanned<String>>,
+        /// On how many days two systems must have been seen to make a habit, 3 by default.
+        habit_days: Option<Spanned<u32>>,
         /// After how long without an event a person begins anew, 90d by default.
         forget: Option<Spanned<String>>,
     }
@@ -45,26 +48,50 @@ impl Kind for Travel {
         let session_secs = draft.duration(self.new_session.as_ref(), "2h", 0);
         let learn_secs = draft.duration(self.learn.as_ref(), "5d", 0);
         let forget_secs = draft.duration(self.forget.as_ref(), "90d", 1);
-        let mut common = common?;
+        let habit_days = self.habit_days.as_ref().map_or(3, |days| days.value);
+        let common = common?;
         let trusted = draft.trusted(&self.trusted, &common.relation)?;
         let trusted = match trusted.is_empty() {
             true => "0".to_owned(),
             false => format!("CASE WHEN {} THEN 1 ELSE 0 END", trusted.join(" OR ")),
         };
-        let needed = [
-            "own_context",
-            "latitude IS NOT NULL",
-            "longitude IS NOT NULL",
-        ];
-        common.level = "json_get_str(finding, 'level')".to_owned();
         let call = format!(
             "travel(\n    latitude, longitude, accuracy_km, ip, asn, network_kind, country, city,\n    \
              coalesce(session_id, CASE WHEN action = 'user_login' THEN event_id END), event_time, \
              event_id,\n    {speed_kmh:?}, {distance_km:?}, {within_secs}, {session_secs}, {learn_secs}, \
-             {forget_secs},\n    {trusted}\n  )"
+             {forget_secs},\n    {trusted}, {habit_days}\n  )"
         );
-        let partition = format!("PARTITION BY {} ", common.keys());
-        Some(sql::found(common, &call, &partition, &needed))
+        Some(judged(common, &call))
+    }
+}
+
+/// The journeys that are told, each at its level: while a crowd of people appears on a network that is new
+/// to all of them, the organisation has most likely moved, and two levels less are enough.
+fn judged(mut common: Common, call: &str) -> Matches {
+    let (keys, order) = (common.keys(), sql::ORDER);
+    let level = "json_get_str(finding, 'level')";
+    common.level = format!(
+        "CASE WHEN {moved} THEN CASE {level} WHEN 'high' THEN 'low' ELSE 'informational' END ELSE {level} \
+         END",
+        moved = crowd::moved()
+    );
+    let sql = format!(
+        "SELECT {columns} FROM (\n  SELECT *, {crowd} FROM (\n  SELECT *, {call} OVER (PARTITION BY {keys} \
+         ORDER BY {order}) AS finding,\n  {newcomer} AS newcomer\n  FROM {relation}\n  WHERE \
+         {condition}\n) WHERE finding IS NOT NULL OR newcomer IS NOT NULL\n) WHERE finding IS NOT NULL",
+        columns = common.columns(&[column::FINDING]),
+        crowd = crowd::columns(),
+        newcomer = crowd::newcomer(&keys),
+        relation = common.relation,
+        condition = sql::condition(&common, &["own_context"]),
+    );
+    Matches {
+        sql,
+        key: common.key,
+        wait_secs: 0,
+        may_lack_key: false,
+        conditions: Vec::new(),
+        members: None,
     }
 }
 

@@ -47,6 +47,15 @@ impl World {
                 "tor",
             ),
             planes: ["Denver", "London"].map(|name| plan.plane(position(name))),
+            // Where no other exit is, so that it is new to everybody.
+            new_gateways: ["Dublin", "Austin", "Delhi"].map(|name| {
+                plan.service(
+                    position(name),
+                    27,
+                    (64510, "Example Business Internet"),
+                    "unknown",
+                )
+            }),
             blocks: plan.blocks,
         }
     }

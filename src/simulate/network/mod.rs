@@ -61,6 +61,8 @@ pub(super) struct World {
     offices: Vec<Option<Exit>>,
     /// Exits of the company's own VPN: Europe and Africa, America, the rest.
     gateways: [Exit; 3],
+    /// The same at the provider to which the company moves.
+    new_gateways: [Exit; 3],
     secure_access: Vec<Exit>,
     pub(super) vpns: Vec<Exit>,
     pub(super) hosting: Vec<Exit>,
@@ -101,14 +103,24 @@ impl World {
         self.offices[city].map(|office| office.address(number % 4))
     }
 
-    /// The company's VPN exit for people of the city.
-    pub(super) fn gateway(&self, city: usize, number: u64) -> u32 {
+    /// Whether the address is the office's in the city.
+    pub(super) fn is_office(&self, city: usize, address: u32) -> bool {
+        self.offices[city].is_some_and(|office| office.holds(address))
+    }
+
+    /// The company's VPN exit for people of the city, before or after it moved.
+    pub(super) fn gateway(&self, city: usize, number: u64, has_moved: bool) -> u32 {
+        let gateways = if has_moved {
+            &self.new_gateways
+        } else {
+            &self.gateways
+        };
         let gateway = match CITIES[city].continent {
             Continent::Europe | Continent::Africa => 0,
             Continent::America => 1,
             Continent::Asia | Continent::Oceania => 2,
         };
-        self.gateways[gateway].address(number)
+        gateways[gateway].address(number)
     }
 
     /// The exit of the secure access service nearest to the city, or the `hops` next nearest.

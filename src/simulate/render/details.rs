@@ -3,10 +3,10 @@
 use super::super::Organisation;
 use super::super::attack::NEW_NETWORK;
 use super::super::dice::mix;
-use super::super::event::{Action, By, Record};
+use super::super::event::{Action, By, Form, Record};
 use super::super::line::Line;
 use super::super::name;
-use super::{channel_id, reasons, user_object, workspace, workspace_id};
+use super::{SCOPES, channel_id, reasons, scopes, user_id, user_object, workspace, workspace_id};
 
 pub(super) fn write(org: &Organisation, record: &Record, line: &mut Line) {
     let scattered = record.key.scattered();
@@ -29,6 +29,13 @@ pub(super) fn write(org: &Organisation, record: &Record, line: &mut Line) {
             channel_id(org, scattered % org.channels(), line);
             line.raw("\",\"access_level\":\"read\"},\"is_ext_shared\":false}");
         }
+        Action::FileSharedOutside => shared_outside(org, record, line),
+        Action::FileMalware => {
+            line.raw(",\"details\":{\"md5_hash\":\"");
+            line.hex(mix(record.object), 16)
+                .hex(mix(!record.object), 16);
+            line.raw("\"}");
+        }
         Action::ChannelJoin => membership(org, record, line),
         Action::CanvasOpened | Action::CanvasEdited if scattered.is_multiple_of(3) => {
             line.raw(",\"details\":{\"is_channel_canvas\":true,\"linked_channel_id\":\"");
@@ -48,8 +55,56 @@ pub(super) fn write(org: &Organisation, record: &Record, line: &mut Line) {
             line.raw(",\"details\":{\"mobile_only\":false,\"web_only\":false}");
         }
         Action::Anomaly => finding(org, record, line),
+        Action::AppInstalled | Action::AppScopesExpanded => app(org, record, line),
+        Action::ExportStarted => export(org, record, line),
+        Action::TwoFactorChanged => {
+            line.raw(",\"details\":{\"new_value\":false,\"previous_value\":true}");
+        }
+        Action::ResponseChanged => {
+            line.raw(",\"details\":{\"new_value\":[],");
+            line.raw("\"previous_value\":[\"tor\",\"data_scraping\",\"excessive_downloads\"]}");
+        }
         _ => {}
     }
+}
+
+/// A share into a channel that another organisation sees, whose workspace is named.
+fn shared_outside(org: &Organisation, record: &Record, line: &mut Line) {
+    const PARTNERS: u64 = 6;
+    let channel = record.key.scattered() % org.channels();
+    line.raw(",\"details\":{\"shared_with\":{\"channel_id\":\"");
+    channel_id(org, channel, line);
+    line.raw("\",\"access_level\":\"read\"},\"is_ext_shared\":true,\"teams_shared_with\":[\"");
+    // Numbers of workspaces end far below.
+    workspace_id(org, (1 << 32) + channel % PARTNERS, line);
+    line.raw("\"]}");
+}
+
+/// What an app may do: all of it, or what is new beside what was there before.
+fn app(org: &Organisation, record: &Record, line: &mut Line) {
+    if record.action == Action::AppScopesExpanded {
+        line.raw(",\"details\":{\"previous_scopes\":").raw(SCOPES);
+        let more = match record.form {
+            Form::Wide => scopes(Form::Wide),
+            _ => "[\"commands\",\"chat:write\",\"reactions:read\"]",
+        };
+        line.raw(",\"new_scopes\":").raw(more);
+    } else {
+        line.raw(",\"details\":{\"app_owner_id\":\"");
+        user_id(org, record.key.person(), line);
+        line.raw("\",\"scopes\":").raw(scopes(record.form));
+        line.raw(",\"bot_scopes\":[]");
+    }
+    line.raw(",\"is_internal_integration\":false}");
+}
+
+/// All that was written within a year.
+fn export(org: &Organisation, record: &Record, line: &mut Line) {
+    const YEAR: u64 = 31_536_000;
+    let now = (org.start + i64::from(record.time)).max(0) as u64;
+    line.raw(",\"details\":{\"export_type\":\"STANDARD\",\"export_start_ts\":")
+        .number(now.saturating_sub(YEAR));
+    line.raw(",\"export_end_ts\":").number(now).raw("}");
 }
 
 fn file_path(org: &Organisation, record: &Record, line: &mut Line) {

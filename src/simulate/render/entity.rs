@@ -2,10 +2,10 @@
 
 use super::super::Organisation;
 use super::super::dice::mix;
-use super::super::event::{Action, Record};
+use super::super::event::{Action, Form, Record};
 use super::super::line::Line;
 use super::super::name;
-use super::{channel_id, user_id, user_object, workspace_id};
+use super::{channel_id, scopes, user_id, user_object, workspace_id};
 
 pub(super) fn write(org: &Organisation, record: &Record, line: &mut Line) {
     match record.action {
@@ -13,25 +13,39 @@ pub(super) fn write(org: &Organisation, record: &Record, line: &mut Line) {
         | Action::FileUploaded
         | Action::FileShared
         | Action::FileDeleted
-        | Action::FileLinkCreated => file(record.object, line),
+        | Action::FileLinkCreated
+        | Action::FileMalware
+        | Action::FileSharedOutside => file(record.object, line),
+        Action::SensitiveLink => secret(record.object, line),
         Action::CanvasOpened | Action::CanvasEdited | Action::CanvasCreated => {
             canvas(record.object, line);
         }
         Action::ChannelPreview
         | Action::ChannelJoin
         | Action::ChannelLeave
-        | Action::ChannelCreated => channel(org, record, line),
+        | Action::ChannelCreated
+        | Action::ChannelMadePublic => channel(org, record, line),
         Action::ListCellUpdated | Action::ListOpened | Action::ListRowCreated => {
             line.raw("{\"type\":\"list\",\"list\":{\"id\":\"");
             line.id("F", record.object >> 13).raw("\"}}");
         }
         Action::HuddleJoined | Action::HuddleLeft => huddle(org, record, line),
         Action::MessageTombstoned => message(org, record, line),
-        Action::GuestCreated | Action::SessionReset => {
-            user_object(org, record.object as u32, line);
-        }
-        Action::AppApproved => app(record.object, line),
-        Action::LogsSearched => {
+        Action::GuestCreated
+        | Action::SessionReset
+        | Action::RoleToAdmin
+        | Action::RoleToUser
+        | Action::UserDeactivated
+        | Action::UserReactivated => user_object(org, record.object as u32, line),
+        Action::AppApproved
+        | Action::AppInstalled
+        | Action::AppScopesExpanded
+        | Action::AppUninstalled => app(record.object, record.form, line),
+        Action::LogsSearched
+        | Action::ExportStarted
+        | Action::TwoFactorChanged
+        | Action::DlpRuleOff
+        | Action::ResponseChanged => {
             line.raw("{\"type\":\"enterprise\",\"enterprise\":{\"id\":\"");
             line.id("E", mix(org.seed));
             line.raw("\",\"name\":\"Example Corporation\",\"domain\":\"example-corp\"}}");
@@ -56,6 +70,26 @@ fn file(object: u64, line: &mut Line) {
     line.raw("\",\"filetype\":\"").raw(file.filetype);
     line.raw("\",\"title\":\"").escaped(file.stem);
     line.raw(" ").number(file.number).raw("\"}}");
+}
+
+/// A file whose name says that it holds a secret, with Slack's word for its type.
+fn secret(object: u64, line: &mut Line) {
+    const NAMES: [(&str, &str); 8] = [
+        ("id_rsa", "text"),
+        ("id_ed25519", "text"),
+        ("passwords.xlsx", "xlsx"),
+        ("credentials.csv", "csv"),
+        ("vault.kdbx", "binary"),
+        ("gateway.pem", "text"),
+        ("production.env", "text"),
+        ("recovery codes.txt", "text"),
+    ];
+    let (name, filetype) = NAMES[(object % NAMES.len() as u64) as usize];
+    line.raw("{\"type\":\"file\",\"file\":{\"id\":\"")
+        .id("F", object >> 14);
+    line.raw("\",\"name\":\"").escaped(name);
+    line.raw("\",\"filetype\":\"").raw(filetype);
+    line.raw("\",\"title\":\"").escaped(name).raw("\"}}");
 }
 
 fn canvas(object: u64, line: &mut Line) {
@@ -111,11 +145,13 @@ fn message(org: &Organisation, record: &Record, line: &mut Line) {
     line.raw(".").number(100_000 + number % 900_000).raw("\"}}");
 }
 
-fn app(object: u64, line: &mut Line) {
+fn app(object: u64, form: Form, line: &mut Line) {
     line.raw("{\"type\":\"app\",\"app\":{\"id\":\"")
         .id("A", mix(object));
     line.raw("\",\"name\":\"Example Add-on ")
         .number(object % 90);
     line.raw("\",\"is_distributed\":true,\"is_directory_approved\":true,");
-    line.raw("\"is_workflow_app\":false,\"scopes\":[\"commands\",\"chat:write\"]}}");
+    line.raw("\"is_workflow_app\":false,\"scopes\":")
+        .raw(scopes(form))
+        .raw("}}");
 }

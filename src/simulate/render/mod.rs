@@ -83,7 +83,7 @@ fn context(org: &Organisation, record: &Record, line: &mut Line) {
     record.agent.write(line);
     line.raw("\",\"ip_address\":\"");
     match record.form {
-        Form::Plain => line.address(record.ip),
+        Form::Plain | Form::Wide => line.address(record.ip),
         Form::Loopback => line.raw("127.0.0.1"),
         Form::Empty => line,
     };
@@ -116,6 +116,14 @@ fn location(org: &Organisation, record: &Record, line: &mut Line) {
             | Action::SessionReset
             | Action::LogsSearched
             | Action::Anomaly
+            | Action::RoleToAdmin
+            | Action::RoleToUser
+            | Action::UserDeactivated
+            | Action::UserReactivated
+            | Action::ExportStarted
+            | Action::TwoFactorChanged
+            | Action::DlpRuleOff
+            | Action::ResponseChanged
     );
     if on_enterprise {
         line.raw("{\"type\":\"enterprise\",\"id\":\"")
@@ -152,6 +160,19 @@ fn app(org: &Organisation, number: u8, line: &mut Line) {
     line.raw("\"channels:join\",\"canvases:write\"],\"creator\":\"");
     user_id(org, u32::from(number) % org.users.max(1), line);
     line.raw("\",\"team\":\"").id("E", mix(org.seed)).raw("\"}");
+}
+
+/// What an app of the directory asks for, as a JSON array.
+const SCOPES: &str = "[\"commands\",\"chat:write\"]";
+
+/// What an app asks for, as a JSON array. Wide is what administrates, and reads all that is written.
+fn scopes(form: Form) -> &'static str {
+    match form {
+        Form::Wide => {
+            "[\"commands\",\"chat:write\",\"admin\",\"channels:history\",\"groups:history\",\"files:read\"]"
+        }
+        _ => SCOPES,
+    }
 }
 
 /// The codes of a finding, as the inside of a JSON array.

@@ -118,6 +118,7 @@ fn anomalies_are_a_table() {
     };
     let found: Vec<Found> = (0..2_500).map(found).collect();
     let advance = Advance {
+        control: &[],
         watermark: (START + 5_000) * MICROS,
         found: &found,
         sinks: &[],

@@ -190,13 +190,26 @@ fn window() -> impl Strategy<Value = (String, i64)> {
             (format!(
                 "travel(latitude, longitude, accuracy_km, ip, asn, network_kind, country, city, \
                  session_id, event_time, event_id, 900.0, 500.0, 43200, 7200, 3600, 86400, \
-                 CASE WHEN in_list('moving', actor_id) THEN 1 ELSE 0 END) OVER ({by} {CANONICAL})"
+                 CASE WHEN in_list('moving', actor_id) THEN 1 ELSE 0 END, 3) OVER ({by} {CANONICAL})"
             ), 0)
         }),
         1 => partition().prop_map(|by| {
             (format!(
                 "session_split(session_id, asn, action, ip, network_kind, event_time, event_id, 1800, \
                  86400) OVER ({by} {CANONICAL})"
+            ), 0)
+        }),
+        1 => partition().prop_map(|by| (format!(
+            "usual(order_time, CASE WHEN own_context THEN 1 ELSE 0 END, 86400, 300000) OVER ({by} \
+             {CANONICAL})"
+        ), 0)),
+        2 => (pick(PARTITIONS), any::<bool>()).prop_map(|(by, is_marked)| {
+            // Its keys outlive a day.
+            let by = if by.contains("date_") { String::new() } else { by };
+            let mark = if is_marked { "CASE WHEN own_context THEN 'benign 1700090000 1700080000' ELSE 'attack 1700000000 1700000000' END" } else { "NULL" };
+            (format!(
+                "volume(abs(asn) % 60, character_length(entity_id), NULL, order_time, {mark}, 864000, \
+                 '{VOLUME}') OVER ({by} {CANONICAL})"
             ), 0)
         }),
         1 => (pick(PREDICATES), pick(PREDICATES), pick(PREDICATES), partition(), pick(&["2:600 1:90000", "1:0 1:60 1:3600", "3:30"]))
@@ -212,6 +225,9 @@ fn window() -> impl Strategy<Value = (String, i64)> {
             }),
     ]
 }
+
+/// Settings under which a few events are enough to find something; `%` in quotes becomes a name.
+const VOLUME: &str = r#"{"name":"%","windows":["a","b"],"learn_secs":86400,"at_least":2,"surprise":{"low":0.5,"high":1.5},"time_zone":"Europe/Berlin","least_hours":2}"#;
 
 fn level() -> impl Strategy<Value = Level> {
     let windows = prop::collection::vec(window(), 1..4);
@@ -253,6 +269,12 @@ pub fn program() -> impl Strategy<Value = Program> {
                 // `@` is what a window below gave, of whichever type, or a column.
                 let below = names.get(dice[at % 4] as usize % names.len().max(1));
                 let window = window.replace('@', below.map_or("asn", String::as_str));
+                let window = window.replace("\"%\"", &format!("\"{name}\""));
+                // A day's table is made when the day is over.
+                let window = match wait + level.wait > 0 && window.contains("volume(") {
+                    true => format!("row_number() OVER ({CANONICAL})"),
+                    false => window,
+                };
                 columns += &format!(", {window} AS {name}");
                 new.push(name);
             }

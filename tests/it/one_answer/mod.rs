@@ -11,7 +11,7 @@ use std::sync::{Arc, LazyLock, Mutex};
 
 use gridwatch::detect::Program;
 use gridwatch::detect::finding::Finding;
-use gridwatch::detect::history::{self, Resources};
+use gridwatch::detect::history::{self, Programs, Resources};
 use gridwatch::detect::live::Live;
 use gridwatch::detect::plan::Planner;
 use gridwatch::event::order::{self, Collector, Log};
@@ -173,7 +173,10 @@ fn compare_one(
         memory_bytes: usize::MAX,
         state_bytes: usize::MAX,
     };
+    let recorded = &[];
+    let programs = Programs { programs, recorded };
     let ran = history::run(&log, programs, &LISTS, resources).unwrap();
+    let programs = programs.programs;
     let found = live(engines, &steps, columns, (log.watermark(), stream.threads));
     for ((program, ran), mut found) in programs.iter().zip(ran).zip(found) {
         let ran = ran.map_err(|error| TestCaseError::fail(format!("{error}\n{}", program.sql)))?;

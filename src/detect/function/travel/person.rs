@@ -157,16 +157,16 @@ impl<'a> Person<'a> {
         Some(Site::place(self.texts, newest[0] & SITE))
     }
 
-    /// Whether the person seemed to travel so on enough days: between home and the exit of a tunnel,
+    /// Whether the person seemed to travel so on so many days: between home and the exit of a tunnel,
     /// most likely. From one exit to another of such a tunnel is part of the habit.
-    pub fn is_habit(&self, from: Place, here: &Site<'_>) -> bool {
+    pub fn is_habit(&self, from: Place, here: &Site<'_>, days: u32) -> bool {
         let (Some(pair), Some(system)) = (systems((from, here.place)), from.system()) else {
             return false;
         };
         let is_exit = pair[0] == pair[1] && here.is_tunnel();
         let is_habit = |record: &[u32]| {
             let is_it = record[..2] == pair || is_exit && record[..2].contains(&system);
-            is_it && habit::is_formed(record)
+            is_it && habit::is_formed(record, days)
         };
         self.position(HABITS, is_habit).is_some()
     }
