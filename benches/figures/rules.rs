@@ -19,9 +19,17 @@ const MEASURED: [&str; 4] = [
 pub fn shipped(planner: &Planner) -> Vec<Rule> {
     let is_measured = |file: &str| {
         let mut names = MEASURED.iter();
-        names.any(|name| file == format!("rules/{name}.yml"))
+        names.any(|name| file.ends_with(&format!("/{name}.yml")))
     };
     let rules = embedded::RULES.iter().filter(|(file, _)| is_measured(file));
+    rules
+        .map(|(file, text)| load(planner, file, text))
+        .collect()
+}
+
+/// All rules that come with gridwatch.
+pub fn all(planner: &Planner) -> Vec<Rule> {
+    let rules = embedded::RULES.iter();
     rules
         .map(|(file, text)| load(planner, file, text))
         .collect()

@@ -47,6 +47,7 @@ pub fn run(asked: &Asked) -> Result<(), Box<dyn Error>> {
     );
     let planner = Planner::new()?;
     let (four, many) = (rules::shipped(&planner), rules::variants(&planner, 42));
+    let shipped = rules::all(&planner);
     let (few_rare, many_rare) = (rules::rare(&planner, 20), rules::rare(&planner, 200));
     let needed = four.iter().fold(order::columns(), |columns, rule| {
         columns.union(rule.columns)
@@ -77,6 +78,11 @@ pub fn run(asked: &Asked) -> Result<(), Box<dyn Error>> {
             Box::new(|| engine(&planner, &files, &many)),
         ),
         ("42 rules", Box::new(|| live(&many, none))),
+        (
+            "stream and engine, all shipped rules",
+            Box::new(|| engine(&planner, &files, &shipped)),
+        ),
+        ("all shipped rules", Box::new(|| live(&shipped, none))),
         ("20 rare rules", Box::new(|| live(&few_rare, none))),
         ("200 rare rules", Box::new(|| live(&many_rare, none))),
         (

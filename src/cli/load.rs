@@ -6,6 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow};
+use rayon::prelude::*;
 
 use super::Failure;
 use crate::config::yaml::nearest;
@@ -16,18 +17,21 @@ use crate::rule::exception::Exceptions;
 use crate::rule::test::Test;
 use crate::rule::{self, Named, Problem, Rule, State, embedded};
 
+/// Makes planners for these rules.
+pub(super) type Planners<'a> = dyn Fn() -> Result<Planner, Failure> + Sync + 'a;
+
 /// The embedded rules and those of the paths, which take the place of embedded ones of the same
 /// name.
 pub(super) fn with_embedded(
     paths: &[PathBuf],
-    planner: &Planner,
+    planners: &Planners<'_>,
     exceptions: &Exceptions,
 ) -> Result<Vec<Rule>, Failure> {
-    let mut rules: Vec<Rule> = valid(load(&[], planner, exceptions)?)?;
+    let mut rules: Vec<Rule> = valid(load(&[], planners, exceptions)?)?;
     if paths.is_empty() {
         return Ok(rules);
     }
-    for rule in valid(load(paths, planner, exceptions)?)? {
+    for rule in valid(load(paths, planners, exceptions)?)? {
         match rules.iter_mut().find(|known| known.name == rule.name) {
             Some(known) => *known = rule,
             None => rules.push(rule),
@@ -79,10 +83,10 @@ pub(super) fn with_sources(rules: Vec<Rule>, names: &[String]) -> Result<Vec<Rul
 /// The rules of the paths, or the embedded ones.
 pub(super) fn loaded(
     paths: &[PathBuf],
-    planner: &Planner,
+    planners: &Planners<'_>,
     exceptions: &Exceptions,
 ) -> Result<Vec<Rule>, Failure> {
-    valid(load(paths, planner, exceptions)?)
+    valid(load(paths, planners, exceptions)?)
 }
 
 /// What is most likely not meant in the rules. Actions are known that stand in the catalogue or among
@@ -127,7 +131,7 @@ fn valid(loaded: Loaded) -> Result<Vec<Rule>, Failure> {
 /// Loads the rules of the paths, or without any the embedded ones, with all their problems.
 pub(super) fn load(
     paths: &[PathBuf],
-    planner: &Planner,
+    planners: &Planners<'_>,
     exceptions: &Exceptions,
 ) -> Result<Loaded, Failure> {
     let texts: Vec<(String, io::Result<String>)> = if paths.is_empty() {
@@ -143,21 +147,21 @@ pub(super) fn load(
         problems: Vec::new(),
         files: texts.len(),
     };
-    for (file, text) in &texts {
-        let text = match text {
-            Ok(text) => text,
-            Err(error) => {
-                let message = format!("cannot be read: {error}");
-                loaded.problems.push(Problem {
-                    file: file.clone(),
-                    line: 1,
-                    column: 1,
-                    message,
-                });
-                continue;
-            }
-        };
-        match rule::load(file, text, planner, exceptions) {
+    // Planning is what takes its time; each thread plans some of them.
+    let share = texts.len().div_ceil(rayon::current_num_threads()).max(1);
+    let parts = texts.par_chunks(share).map(|texts| {
+        let planner = planners()?;
+        let read = texts
+            .iter()
+            .map(|(file, text)| one(file, text, &planner, exceptions));
+        Ok(read.collect::<Vec<_>>())
+    });
+    for read in parts
+        .collect::<Result<Vec<_>, Failure>>()?
+        .into_iter()
+        .flatten()
+    {
+        match read {
             Ok(rule) => {
                 loaded.problems.extend(networks_of_tests(&rule));
                 loaded.rules.push(rule);
@@ -167,6 +171,24 @@ pub(super) fn load(
     }
     loaded.problems.extend(twice(&loaded.rules));
     Ok(loaded)
+}
+
+/// The rule of one file.
+fn one(
+    file: &str,
+    text: &io::Result<String>,
+    planner: &Planner,
+    exceptions: &Exceptions,
+) -> Result<Rule, Vec<Problem>> {
+    let text = text.as_ref().map_err(|error| {
+        vec![Problem {
+            file: file.to_owned(),
+            line: 1,
+            column: 1,
+            message: format!("cannot be read: {error}"),
+        }]
+    });
+    rule::load(file, text?, planner, exceptions)
 }
 
 /// What is wrong with the network data of a rule's tests.

@@ -142,6 +142,7 @@ fn describe(rule: &Rule) -> serde_json::Value {
         "kind": rule.kind,
         "reason": rule.reason,
         "tags": rule.tags,
+        "response": rule.response,
         "key": rule.program.key,
         "version": rule.version,
         "state": rule.state.as_str(),
@@ -159,7 +160,7 @@ fn check(
     format: CheckFormat,
     out: &mut dyn Write,
 ) -> Result<End, Failure> {
-    let loaded = load(paths, &setup.planner()?, &setup.exceptions)?;
+    let loaded = load(paths, &|| setup.planner(), &setup.exceptions)?;
     let mut warnings = warnings(&loaded.rules, &setup.actions);
     warnings.extend(noisy(&loaded.rules, &setup.lists)?);
     let mut problems: Vec<_> = loaded.problems.iter().chain(&warnings).collect();

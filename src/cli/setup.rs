@@ -195,7 +195,7 @@ impl Setup {
             .map(|p| self.path(p))
             .collect();
         paths.extend_from_slice(more);
-        let mut rules = load::with_embedded(&paths, &self.planner()?, &self.exceptions)?;
+        let mut rules = load::with_embedded(&paths, &|| self.planner(), &self.exceptions)?;
         let mut problems = self
             .exceptions
             .unknown(|name| rules.iter().any(|rule| rule.name == name));
@@ -235,7 +235,7 @@ impl Setup {
         if paths.is_empty() {
             self.rules(&[])
         } else {
-            load::loaded(paths, &self.planner()?, &self.exceptions)
+            load::loaded(paths, &|| self.planner(), &self.exceptions)
         }
     }
 }

@@ -5,6 +5,7 @@
 mod client;
 mod disk;
 mod kill;
+mod mark;
 mod pressure;
 mod push;
 mod restart;

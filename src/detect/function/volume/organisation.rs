@@ -79,6 +79,8 @@ pub struct Table {
 /// The shape of a week is learned from twice as long a time as people are, since each of its hours comes
 /// once a week.
 const SHAPE_DAYS: f64 = 2.0;
+/// So that the weights of the histogram's days add up to as many days as are learned: 2 ln 2.
+const RATIO_DAYS: f64 = 2.0 * std::f64::consts::LN_2;
 /// Weight of the hours that are alike, and of all hours, in the share of one hour: in people's hours.
 const SMOOTHING: f64 = 50.0;
 /// Bounds of the prior's shape: how unlike people may be.
@@ -115,7 +117,7 @@ impl Table {
         next.logs = sums.logs;
         for (known, seen) in next.ratios.iter_mut().zip(&sums.ratios) {
             known.add(seen);
-            known.fade(factor);
+            known.fade(fading(half_life * RATIO_DAYS));
         }
         let kind = usize::from(is_weekend(slots[12]));
         next.unlikely[kind] = faded(self.unlikely[kind] + sums.unlikely * FIXED, factor, 1);

@@ -342,7 +342,8 @@ impl<'a> Person<'a> {
             self.set(LOGS + window, logs as i32 as u32);
         }
         self.set(HOURS, hours);
-        self.reach(largest);
+        // As much again is usual from now on, and not only half of it.
+        self.reach(largest.map(|count| (f64::from(count) / REACHED) as u32));
         let today = LAYOUT
             .list(self.memory, TODAY)
             .flatten()
