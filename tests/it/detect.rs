@@ -250,3 +250,36 @@ detect:
         ran.err
     );
 }
+
+/// Actions that others' rules for Slack watch, by Panther's list (panther-analysis, rules/slack_rules).
+const WATCHED: &str = "\
+    anomaly app_approved app_installed app_resources_added app_resources_granted app_restricted \
+    app_scopes_expanded app_uninstalled barrier_deleted barrier_updated bot_token_upgraded \
+    bulk_session_reset_by_admin ekm_logging_config_set ekm_slackbot_unenroll_notification_sent \
+    ekm_unenrolled file_malicious_content_detected idp_configuration_added idp_configuration_deleted \
+    idp_prod_configuration_updated intune_disabled legal_hold_policy_entities_deleted \
+    legal_hold_policy_exclusion_added legal_hold_policy_released legal_hold_policy_updated \
+    native_dlp_rule_deactivated native_dlp_violation_deleted org_app_workspace_added \
+    org_app_workspace_removed organization_created organization_deleted owner_transferred \
+    permissions_assigned pref.sso_setting_changed pref.two_factor_auth_changed \
+    private_channel_converted_to_public role_change_to_admin role_change_to_owner role_change_to_user \
+    service_owner_transferred user_session_invalidated user_session_reset_by_admin";
+
+#[test]
+fn every_action_that_others_watch_raises_something_however_little_it_says() {
+    for actor in [json!({"type": "user", "user": {"id": "U1"}}), Value::Null] {
+        let event = |(number, action): (usize, &str)| {
+            let second = 1_772_438_400 + 60 * number as i64;
+            let event =
+                json!({"id": action, "date_create": second, "action": action, "actor": actor});
+            format!("{event}\n")
+        };
+        let lines: String = WATCHED.split_whitespace().enumerate().map(event).collect();
+        let ran = gridwatch(&["detect"], lines.as_bytes());
+        let found = anomalies(&ran.out);
+        for action in WATCHED.split_whitespace() {
+            let is_found = found.iter().any(|anomaly| anomaly["event_id"] == action);
+            assert!(is_found, "{action} of {actor}: {}", ran.err);
+        }
+    }
+}
