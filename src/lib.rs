@@ -40,9 +40,12 @@ pub mod serve;
 pub mod simulate;
 /// Where anomalies go.
 pub mod sink;
+/// Slack's interfaces, as we call them.
+pub mod slack;
 /// Where bytes come from.
 pub mod source;
 /// The log on disk, and what became of it.
 pub mod store;
 /// Metrics and logging.
 pub mod telemetry;
+pub mod tls;

@@ -56,6 +56,8 @@ metrics! {
         "The clock less the time before which everything is judged, in seconds.";
     source_lag_seconds: GaugeVec = gauges(&["source"]),
         "The clock less the time up to which the source is complete, in seconds.";
+    source_calls_total: IntCounterVec = counters(&["source", "result"]),
+        "Pages that Slack was asked for, by what came of it.";
     gap_open: IntGaugeVec = whole_gauges(&["source"]),
         "1 while the source misses a span of time, else 0.";
 
@@ -88,9 +90,11 @@ metrics! {
     rule_failed: IntGaugeVec = whole_gauges(&["rule"]),
         "1 while the rule is out of service because it failed.";
     outbox_entries: IntGaugeVec = whole_gauges(&["sink"]),
-        "Anomalies that the sink has not taken yet.";
+        "Anomalies or events that the sink has not taken yet.";
+    dead_letters: IntGaugeVec = whole_gauges(&["sink"]),
+        "Anomalies or events that the sink refused for good.";
     sink_deliveries_total: IntCounterVec = counters(&["sink", "result"]),
-        "Attempts to deliver to the sink, by how they ended.";
+        "Deliveries by how they ended: delivered, refused for good, or attempts that failed.";
 
     http_requests_total: IntCounterVec = counters(&["route", "status"]),
         "Requests that were answered, by route as it is written in the API and by status.";

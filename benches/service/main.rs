@@ -1,9 +1,10 @@
 //! The service under load: how much it takes, how soon it tells, how fast it answers.
 //!
 //! `cargo bench --bench service -- PART [options]` starts the real program on a store of its own and
-//! prints one table. PART is `load`, `latency` or `query`; `PART --help` names its options. Whatever is
-//! written lies in a temporary folder, which goes at the end; `--dir` puts it on the disk to measure. The
-//! clients run on the same machine, and what they cost is said.
+//! prints one table. PART is `load`, `latency`, `query` or `walk`, which runs the service without the rest
+//! of the program; `PART --help` names its options. Whatever is written lies in a temporary folder, which
+//! goes at the end; `--dir` puts it on the disk to measure. The clients run on the same machine, and what
+//! they cost is said.
 
 #![expect(clippy::disallowed_methods, reason = "a bench measures time")]
 #![expect(clippy::print_stdout, reason = "its figures are for people")]
@@ -20,6 +21,7 @@ mod rules;
 mod server;
 #[path = "../variants.rs"]
 mod variants;
+mod walk;
 
 use std::io;
 use std::path::PathBuf;
@@ -50,6 +52,7 @@ enum Part {
     Load(load::Load),
     Latency(latency::Latency),
     Query(query::Query),
+    Walk(walk::Walk),
 }
 
 /// Where a part writes.
@@ -93,5 +96,6 @@ async fn run(part: Part) -> Result<()> {
         Part::Load(load) => load.run().await,
         Part::Latency(latency) => latency.run().await,
         Part::Query(query) => query.run().await,
+        Part::Walk(walk) => walk.run().await,
     }
 }

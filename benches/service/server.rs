@@ -61,6 +61,7 @@ impl Server {
         let config = configure(folder, more)?;
         let (ingest, metrics) = (token(&config, "ingest")?, token(&config, "metrics")?);
         // The service closes what idles for 30 s.
+        gridwatch::tls::provide();
         let client = Client::builder()
             .no_proxy()
             .timeout(ANSWERING)

@@ -47,14 +47,14 @@ proptest! {
             all.add(name, Kind::Pushed { lateness: S }, Progress::default(), now);
         }
         if has_walked {
-            all.add("grid", Kind::Walked { lag: 2 * S }, Progress::default(), now);
+            all.add("grid", Kind::Walked, Progress::default(), now);
         }
         let mut open = HashSet::new();
         for happening in happenings {
             match happening {
                 Happening::Passes(seconds) => now += seconds * S,
                 Happening::Pushes(at, age) => all.received(PUSHED[at], now - age * S, now),
-                Happening::Walks(age) => all.walked("grid", now - age * S, now),
+                Happening::Walks(age) => all.walked("grid", Some(now - (age + 2) * S), now),
                 Happening::Fails => all.failed("grid"),
             }
             let before = all.watermark();

@@ -6,7 +6,7 @@
 //! | source | claims | holds back |
 //! |---|---|---|
 //! | pushed | its newest event less `lateness`; after as long without input the second after it; from then on, if that event was young when it came, the clock less `lateness` | until it is silent and its events were old |
-//! | walked | the start of its last finished walk less `lag` | until it fails, or makes no progress for `stall` |
+//! | walked | what its finished walks say is complete | until it fails, or makes no progress for `stall` |
 
 use std::collections::BTreeMap;
 
@@ -22,7 +22,7 @@ pub enum Kind {
     /// Somebody sends them, nearly in order.
     Pushed { lateness: i64 },
     /// It walks through a list, the newest first, again and again.
-    Walked { lag: i64 },
+    Walked,
 }
 
 /// What is remembered of a source from one run to the next; times in microseconds.
@@ -148,13 +148,11 @@ impl Watermarks {
         }
     }
 
-    /// A walked source finished a walk that it had begun at this time by the clock.
-    pub fn walked(&mut self, name: &str, begun: i64, now: i64) {
+    /// A walked source finished a walk, after which all its events before this time are in, if it says so.
+    pub fn walked(&mut self, name: &str, complete_to: Option<i64>, now: i64) {
         self.going_on(name, now);
-        if let Some(source) = self.sources.get_mut(name)
-            && let Kind::Walked { lag } = source.kind
-        {
-            source.claim(begun.saturating_sub(lag));
+        if let Some((source, time)) = self.sources.get_mut(name).zip(complete_to) {
+            source.claim(time);
         }
     }
 
@@ -210,8 +208,8 @@ impl Source {
         self.last_heard = self.last_heard.min(now);
         let silent = now.saturating_sub(self.last_heard);
         match self.kind {
-            Kind::Walked { .. } if self.has_failed || silent >= stall => Standing::Stalled,
-            Kind::Walked { .. } => Standing::Active,
+            Kind::Walked if self.has_failed || silent >= stall => Standing::Stalled,
+            Kind::Walked => Standing::Active,
             Kind::Pushed { lateness } => {
                 let Some(newest) = self.progress.newest else {
                     return Standing::Inactive;
@@ -263,7 +261,7 @@ mod tests {
 
     const S: i64 = MICROS;
     const PUSHED: Kind = Kind::Pushed { lateness: S };
-    const WALKED: Kind = Kind::Walked { lag: 2 * S };
+    const WALKED: Kind = Kind::Walked;
 
     fn of(sources: &[(&str, Kind)]) -> Watermarks {
         let mut all = Watermarks::new(60 * S, i64::MIN);
@@ -329,7 +327,7 @@ mod tests {
         let mut all = of(&[("grid", WALKED), ("push", PUSHED)]);
         all.received("push", 999 * S, 1_000 * S);
         assert_eq!(at(&mut all, 1_000), None, "no walk is finished yet");
-        all.walked("grid", 1_000 * S, 1_001 * S);
+        all.walked("grid", Some(998 * S), 1_001 * S);
         assert_eq!(at(&mut all, 1_001), Some(998));
         all.received("push", 1_040 * S, 1_040 * S);
         all.going_on("grid", 1_050 * S);
@@ -340,7 +338,7 @@ mod tests {
     #[test]
     fn a_missing_source_opens_a_gap() {
         let mut all = of(&[("grid", WALKED)]);
-        all.walked("grid", 1_000 * S, 1_000 * S);
+        all.walked("grid", Some(998 * S), 1_000 * S);
         assert_eq!(all.tick(1_000 * S), []);
         all.failed("grid");
         let gap = |to| Gap {
@@ -351,7 +349,7 @@ mod tests {
         assert_eq!(all.tick(1_001 * S), [gap(None)]);
         assert_eq!(all.tick(1_002 * S), []);
         assert_eq!(all.watermark(), 998 * S, "with no source left it stands");
-        all.walked("grid", 1_030 * S, 1_031 * S);
+        all.walked("grid", Some(1_028 * S), 1_031 * S);
         assert_eq!(all.tick(1_031 * S), [gap(Some(998 * S))]);
         assert_eq!(all.watermark(), 1_028 * S);
     }

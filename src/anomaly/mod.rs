@@ -11,11 +11,11 @@ pub use id::derive;
 pub use level::{Level, UnknownLevel};
 pub use number::rounded;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 /// One finding of one rule. Serialised in this order of fields.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Anomaly {
     /// 32 hexadecimal digits, derived from rule, key and triggering event: see [`derive`].
     pub id: String,
@@ -46,10 +46,10 @@ pub struct Anomaly {
     /// The rule's tags, `attack.t1078` and the like.
     pub tags: Vec<String>,
     /// The exception that it meets: it is kept, and does not count.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exception: Option<String>,
     /// Whether its rule is tried out: it is shown, and goes nowhere else.
-    #[serde(skip_serializing_if = "is_false")]
+    #[serde(default, skip_serializing_if = "is_false")]
     pub shadow: bool,
 }
 
@@ -65,7 +65,7 @@ fn is_false(value: &bool) -> bool {
 pub const MAX_EVENTS: usize = 100;
 
 /// Who acted in the triggering event.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Actor {
     pub id: Option<String>,
     pub name: Option<String>,
@@ -76,7 +76,7 @@ pub struct Actor {
 }
 
 /// What was acted upon.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Entity {
     #[serde(rename = "type")]
     pub kind: Option<String>,
@@ -85,7 +85,7 @@ pub struct Entity {
 }
 
 /// Where it came from, as the triggering event and the network data say.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Context {
     pub action: Option<String>,
     pub ip: Option<String>,
@@ -109,7 +109,7 @@ pub struct Context {
 }
 
 /// The workspace or organisation in which it happened.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Location {
     #[serde(rename = "type")]
     pub kind: Option<String>,
@@ -119,7 +119,7 @@ pub struct Location {
 }
 
 /// A condition that held: in words, what was seen, and where the limit lies.
-#[derive(Clone, Debug, PartialEq, Serialize, serde::Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Because {
     pub condition: String,
     pub observed: Value,

@@ -1,13 +1,13 @@
 use std::io::{self, BufWriter, Write};
 
-use anyhow::anyhow;
+use anyhow::{Context, anyhow};
 use clap::{Args, Subcommand};
 
 use super::load::{select, warnings};
 use super::setup::{ConfigFile, NetworkFiles, Setup};
 use super::show::printable;
-use super::{End, Failure};
-use crate::config::{EXAMPLE, Sink};
+use super::{End, Failure, sinks};
+use crate::config::{EXAMPLE, Target};
 use crate::rule::{Rule, State};
 
 /// Checks the configuration, or prints one to begin with
@@ -56,6 +56,11 @@ fn check(file: &ConfigFile, out: &mut dyn Write) -> Result<(), Failure> {
         }
         (Err(failure), Ok(_)) | (Ok(_), Err(failure)) => return Err(failure),
     };
+    for (name, sink) in &setup.config().sinks {
+        sinks::feed(&setup, sink)
+            .with_context(|| format!("sink `{name}`"))
+            .map_err(Failure::usage)?;
+    }
     for warning in warnings(&select(rules.clone(), &[])?, &setup.actions) {
         let line = printable(&warning.to_string());
         writeln!(io::stderr(), "warning: {line}").map_err(Failure::io)?;
@@ -83,11 +88,16 @@ fn summary(setup: &Setup, rules: &[Rule]) -> Vec<String> {
     counts.push(counted(networks, "network file"));
     let sources = config.sources.iter();
     let sources = sources.map(|(name, source)| format!("{name} ({})", source.kind()));
-    let sinks = config.sinks.iter().map(|(name, sink)| match sink {
-        Sink::File { path, .. } => {
-            let path = setup.resolve(path);
-            format!("{name} ({} → {})", sink.kind(), path.display())
-        }
+    let sinks = config.sinks.iter().map(|(name, sink)| {
+        let place = match &sink.target {
+            Target::File { path, .. } => setup.resolve(path).display().to_string(),
+            Target::Webhook { site, .. } | Target::Splunk { site, .. } => {
+                // Its path may be a secret.
+                site.url.origin().ascii_serialization()
+            }
+            Target::Syslog { address, .. } => address.clone(),
+        };
+        format!("{name} ({} → {place})", sink.kind())
     });
     vec![
         format!("ok: {}", counts.join(", ")),

@@ -16,8 +16,12 @@ mod query;
 mod rows;
 mod rules;
 mod run;
+mod service;
 mod setup;
 mod show;
+mod sinks;
+mod slack;
+mod store;
 mod token;
 mod trial;
 
@@ -42,7 +46,9 @@ enum Verb {
     Query(query::Query),
     Export(export::Export),
     Mark(mark::Mark),
+    Slack(slack::Slack),
     Token(token::Token),
+    Store(store::Store),
     Rules(rules::Rules),
     Generate(generate::Generate),
     Config(config::Configure),
@@ -118,8 +124,10 @@ pub fn main() -> ExitCode {
         Verb::Run(run) => run.run(),
         Verb::Query(query) => query.run(),
         Verb::Export(export) => export.run(),
-        Verb::Mark(token) => token.run(),
+        Verb::Mark(mark) => mark.run(),
+        Verb::Slack(slack) => slack.run(),
         Verb::Token(token) => token.run(),
+        Verb::Store(store) => store.run(),
         Verb::Rules(rules) => rules.run(),
         Verb::Generate(generate) => generate.run(),
         Verb::Config(configure) => configure.run(),

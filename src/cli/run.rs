@@ -1,6 +1,5 @@
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::anyhow;
@@ -9,17 +8,10 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-use super::detect::resources;
-use super::setup::{ConfigFile, NetworkFiles, Setup};
-use super::{End, Failure, load};
-use crate::admit::Limits;
-use crate::clock::Clock;
-use crate::config::{self, Source};
-use crate::enrich::Enricher;
-use crate::event::time::MICROS;
-use crate::pipeline::service::{self, Service, Settings};
+use super::setup::{ConfigFile, Setup};
+use super::{End, Failure, service};
+use crate::pipeline::service::{Error, Service, Settings};
 use crate::serve;
-use crate::sink::{Sink, file::JsonLines};
 use crate::telemetry::{self, LogFormat, Metrics};
 
 /// Runs the service: takes events in, keeps them, judges them, and tells of anomalies
@@ -43,7 +35,7 @@ impl Run {
         telemetry::start_logging(self.log);
         let setup = Setup::read(&self.config)?;
         let address = setup.config().serve.address;
-        let settings = settings(&setup)?;
+        let settings = service::settings(&setup)?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .enable_all()
             .build()
@@ -53,56 +45,6 @@ impl Run {
         runtime.shutdown_background();
         ended.map(|()| End::Good)
     }
-}
-
-/// What the configuration says, as the service wants it.
-fn settings(setup: &Setup) -> Result<Settings, Failure> {
-    let config = setup.config();
-    let rules = load::select(setup.rules(&[])?, &[])?;
-    for warning in load::warnings(&rules, &setup.actions) {
-        tracing::warn!("{warning}");
-    }
-    let networks = setup.networks(&NetworkFiles::default())?;
-    if networks.is_empty() {
-        tracing::warn!(
-            "no places are known: without `enrich` travel and split sessions are not seen"
-        );
-    }
-    let micros = |secs: u32| i64::from(secs) * MICROS;
-    let secs = |secs: u32| Duration::from_secs(secs.into());
-    let pushed = config.sources.iter().map(|(name, source)| match source {
-        Source::Push { lateness_secs } => (name.clone(), micros(*lateness_secs)),
-    });
-    let sinks = config.sinks.iter().map(|(name, sink)| {
-        let sink: Box<dyn Sink> = match sink {
-            config::Sink::File {
-                path, rotate_mib, ..
-            } => {
-                let most_bytes = u64::from(*rotate_mib) << 20;
-                Box::new(JsonLines::new(setup.resolve(path), most_bytes))
-            }
-        };
-        (name.clone(), sink)
-    });
-    Ok(Settings {
-        store: setup.store_path(),
-        pushed: pushed.collect(),
-        limits: Limits {
-            future: micros(config.admission.future_secs),
-            late: micros(config.admission.late_max_secs),
-            stall: micros(config.admission.stall_secs),
-        },
-        sinks: sinks.collect(),
-        seal_rows: config.store.seal_rows.into(),
-        seal_every: secs(config.store.seal_secs),
-        snapshot_every: secs(config.store.snapshot_secs),
-        ingest_bytes: (config.memory.ingest_mib as usize) << 20,
-        rules,
-        lists: setup.lists.clone(),
-        enricher: Arc::new(Enricher::new(networks)),
-        resources: resources(config.memory.ingest_mib, config.memory.state_mib),
-        clock: Clock::system(),
-    })
 }
 
 async fn run(settings: Settings, address: SocketAddr) -> Result<(), Failure> {
@@ -182,10 +124,10 @@ async fn until(mut stopping: watch::Receiver<u32>, signals: u32) {
     let _ = stopping.wait_for(|asked| *asked >= signals).await;
 }
 
-fn failure(error: service::Error) -> Failure {
+pub(super) fn failure(error: Error) -> Failure {
     match error {
-        service::Error::Store(_) | service::Error::Unwritten => Failure::io(error),
-        service::Error::Detect(error) => super::detect::failure(error),
-        service::Error::Gone(_) => Failure::internal(error),
+        Error::Store(_) | Error::Unwritten => Failure::io(error),
+        Error::Detect(error) => super::detect::failure(error),
+        Error::Gone(_) => Failure::internal(error),
     }
 }

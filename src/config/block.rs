@@ -6,11 +6,14 @@ use std::fmt;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
+use reqwest::Url;
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use serde_saphyr::{Location, Spanned};
 
+use super::endpoint::{self, Endpoint};
+use super::secret::Secret;
 use super::yaml::{Problem, nearest};
 
 /// Names of lists, sources and sinks have at most so many characters.
@@ -144,6 +147,102 @@ impl Settings<'_> {
                     shown(&value)
                 );
                 self.check.problem(written.referenced, message);
+                None
+            }
+        }
+    }
+
+    /// A text that must be there; `what` says what it is.
+    pub fn required(&mut self, name: &'static str, what: &str) -> Option<Spanned<String>> {
+        if !self.is_written(name) {
+            self.missing(name, what);
+        }
+        self.text(name)
+    }
+
+    fn is_written(&self, name: &str) -> bool {
+        self.left
+            .iter()
+            .any(|(key, value)| key.value == name && !value.value.is_null())
+    }
+
+    fn missing(&mut self, name: &str, what: &str) {
+        if self.check.is_whole {
+            let message = format!("`{name}` is missing: write {what}");
+            self.check.problem(self.place, message);
+        }
+    }
+
+    /// Yes or no.
+    pub fn flag(&mut self, name: &'static str, default: bool) -> bool {
+        let Some(written) = self.take(name) else {
+            return default;
+        };
+        match &written.value {
+            Value::Bool(flag) => *flag,
+            value => {
+                let message = format!("`{name}` is {}: write true or false", shown(value));
+                self.check.problem(written.referenced, message);
+                default
+            }
+        }
+    }
+
+    /// A share above 0 and up to 1, in per cent.
+    pub fn share(&mut self, name: &'static str, default_percent: u32) -> u32 {
+        let Some(written) = self.take(name) else {
+            return default_percent;
+        };
+        let share = written.value.as_f64();
+        match share.filter(|share| (0.01..=1.0).contains(share)) {
+            Some(share) => (share * 100.0).round() as u32,
+            None => {
+                let value = shown(&written.value);
+                let message = format!("`{name}` is {value}: write a number from 0.01 to 1");
+                self.check.problem(written.referenced, message);
+                default_percent
+            }
+        }
+    }
+
+    /// Where a secret is. What is wrong is told without what is written there.
+    pub fn secret(&mut self, name: &'static str, is_needed: bool) -> Option<Secret> {
+        if is_needed && !self.is_written(name) {
+            self.missing(name, "{env: NAME} or {file: PATH}");
+        }
+        let written = self.take(name)?;
+        match serde_json::from_value(written.value) {
+            Ok(secret) => Some(secret),
+            Err(error) => {
+                let message = format!("`{name}`: {error}");
+                self.check.problem(written.referenced, message);
+                None
+            }
+        }
+    }
+
+    /// The address of a web server, which must be there.
+    pub fn url(&mut self, name: &'static str) -> Option<Spanned<Url>> {
+        let text = self.required(name, "https://HOST/PATH")?;
+        match endpoint::url(&text.value) {
+            Ok(url) => Some(Spanned::new(url, text.referenced, text.defined)),
+            Err(error) => {
+                self.check
+                    .problem(text.referenced, format!("`{name}` {error}"));
+                None
+            }
+        }
+    }
+
+    /// The address of an API.
+    pub fn endpoint(&mut self, name: &'static str, default: &str) -> Option<Endpoint> {
+        let text = self.text(name);
+        let place = text.as_ref().map_or(self.place, |text| text.referenced);
+        let text = text.map_or_else(|| default.to_owned(), |text| text.value);
+        match Endpoint::parse(&text) {
+            Ok(endpoint) => Some(endpoint),
+            Err(error) => {
+                self.check.problem(place, format!("`{name}` {error}"));
                 None
             }
         }

@@ -4,9 +4,11 @@
 //! whoever wires things together; their paths are taken from the folder of the configuration file.
 
 mod block;
+mod endpoint;
 pub mod secret;
 mod service;
 mod sink;
+mod slack;
 mod source;
 mod store;
 pub mod yaml;
@@ -17,9 +19,11 @@ use std::path::PathBuf;
 use serde::Deserialize;
 use serde_saphyr::Spanned;
 
+pub use self::endpoint::Endpoint;
 pub use self::service::{Admission, Memory, Serve};
-pub use self::sink::{Format, Sink};
-pub use self::source::Source;
+pub use self::sink::{Feed, Format, Sink, Site, Target};
+pub use self::slack::Slack as WebApi;
+pub use self::source::{Since, Slack, Source};
 pub use self::store::Store;
 
 use self::block::{Block, Blocks, Check};
@@ -45,6 +49,8 @@ pub struct Config {
     /// By name.
     pub sinks: BTreeMap<String, Sink>,
     pub memory: Memory,
+    /// `None` only where its endpoint is none.
+    pub slack: Option<WebApi>,
 }
 
 /// The file's blocks as they are written.
@@ -62,6 +68,7 @@ struct Document {
     admission: Option<Block>,
     sinks: Option<Blocks>,
     memory: Option<Block>,
+    slack: Option<Block>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -160,6 +167,7 @@ impl Config {
             admission: Admission::read(document.admission, check),
             sinks: sink::read(document.sinks, check),
             memory: Memory::read(document.memory, check),
+            slack: WebApi::read(document.slack, check),
         }
     }
 
@@ -176,6 +184,13 @@ impl Config {
         }
         for (name, list) in &self.lists {
             check.name("list", name, list.file.referenced);
+            if name.starts_with("slack_") {
+                let message = format!(
+                    "a list cannot be called `{name}`: names that begin with `slack_` are those of Slack's \
+                     own lists; use another name"
+                );
+                check.problem(list.file.referenced, message);
+            }
         }
         let both = self.rules.off.iter();
         for name in both.filter(|off| {

@@ -91,7 +91,8 @@ impl Daily {
     }
 
     /// Ends the day before this midnight, which is given in microseconds; all that came before it is judged.
-    pub fn close(&mut self, shards: &mut [Shard], midnight: i64) -> Day {
+    /// Gives the table of the day that begins, unless there was nobody of whom it could tell.
+    pub fn close(&mut self, shards: &mut [Shard], midnight: i64) -> Option<Day> {
         let mut sums = Sums::default();
         for shard in shards.iter() {
             let mut part = Sums::default();
@@ -105,7 +106,7 @@ impl Daily {
         };
         self.begin(shards, day, table.clone());
         let name = self.shared.name().unwrap_or_default().to_owned();
-        Day { name, day, table }
+        (sums.people > 0).then_some(Day { name, day, table })
     }
 
     fn begin(&mut self, shards: &mut [Shard], day: i64, table: Table) {

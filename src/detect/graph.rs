@@ -20,7 +20,7 @@ use std::collections::HashMap;
 use arrow::datatypes::DataType;
 use datafusion::logical_expr::Expr;
 
-pub(super) use self::call::{Call, Frame, Function, Kind};
+pub(super) use self::call::{Call, Frame, Function, Kind, constant};
 pub(super) use self::expression::Expression;
 use super::plan::Planner;
 use super::{Error, Program};

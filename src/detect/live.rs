@@ -200,7 +200,9 @@ impl Live {
         while let Some(midnight) = self.next_midnight().filter(|time| *time <= watermark) {
             self.judge(midnight, &mut findings)?;
             for daily in &mut self.dailies {
-                let day = daily.close(&mut self.shards, midnight);
+                let Some(day) = daily.close(&mut self.shards, midnight) else {
+                    continue;
+                };
                 let users = daily.users.iter();
                 self.closed.extend(users.map(|user| (*user, day.clone())));
             }

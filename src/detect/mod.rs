@@ -7,6 +7,7 @@
 
 mod aggregate;
 pub mod days;
+pub mod filter;
 pub mod finding;
 pub mod function;
 mod graph;

@@ -194,9 +194,8 @@ fn add_time(expression: &mut Expr) {
     if !lookup::NAMES.contains(&name.as_str()) && name != marked::NAME {
         return;
     }
-    if let FunctionArguments::List(list) = &mut function.args
-        && list.args.len() == 2
-    {
+    // One that a rule writes itself could ask about the future.
+    if let FunctionArguments::List(list) = &mut function.args {
         let time = Expr::Identifier(Ident::new(Column::OrderTime.name()));
         list.args
             .push(FunctionArg::Unnamed(FunctionArgExpr::Expr(time)));

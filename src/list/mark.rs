@@ -54,16 +54,17 @@ pub struct Mark {
 
 /// The marks of all keys of all rules. They are shared by whoever asks them.
 #[derive(Clone, Debug, Default)]
-pub struct Marks(Arc<RwLock<ByKey>>);
+pub struct Marks(Arc<RwLock<ByRule>>);
 
-/// By rule and key, those that count first before the others.
-type ByKey = HashMap<(String, String), Vec<Mark>>;
+/// By rule, and by key, those that count first before the others.
+type ByRule = HashMap<String, HashMap<String, Vec<Mark>>>;
 
 impl Marks {
     /// Adds a mark of an anomaly of a rule and key. No event from its watermark on may have been judged.
     pub fn add(&self, rule: &str, key: &str, mark: Mark) {
         let mut marks = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        let of_key = marks.entry((rule.to_owned(), key.to_owned())).or_default();
+        let of_rule = marks.entry(rule.to_owned()).or_default();
+        let of_key = of_rule.entry(key.to_owned()).or_default();
         of_key.push(mark);
         of_key.sort_by_key(|mark| mark.from);
     }
@@ -71,13 +72,13 @@ impl Marks {
     /// Whether there are none of this rule.
     pub fn is_empty(&self, rule: &str) -> bool {
         let marks = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        !marks.keys().any(|(of, _)| of == rule)
+        !marks.contains_key(rule)
     }
 
     /// The marks of a key that count at a time, in microseconds; those that count first before the others.
     pub fn until(&self, rule: &str, key: &str, time: i64) -> Vec<Mark> {
         let marks = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        let of_key = marks.get(&(rule.to_owned(), key.to_owned()));
+        let of_key = marks.get(rule).and_then(|of_rule| of_rule.get(key));
         let of_key = of_key.into_iter().flatten();
         of_key.filter(|mark| mark.from <= time).copied().collect()
     }

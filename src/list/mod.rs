@@ -2,8 +2,9 @@
 //! there, why, and from when until when it counts.
 //!
 //! A list may map its values to groups. What a list says of a value depends on the time that is asked
-//! about, never on a clock.
+//! about, never on a clock. Lists of files are fixed for a run; those of Slack are [`dynamic`].
 
+pub mod dynamic;
 pub mod mark;
 mod read;
 
@@ -15,6 +16,7 @@ use std::sync::Arc;
 use ipnet::IpNet;
 use prefix_trie::joint::JointPrefixMap;
 
+use self::dynamic::Dynamic;
 use self::mark::Marks;
 pub use self::read::{csv, yaml};
 
@@ -137,6 +139,10 @@ impl List {
         Ok(())
     }
 
+    pub fn kind(&self) -> Type {
+        self.kind
+    }
+
     pub fn entries(&self) -> &[Entry] {
         &self.entries
     }
@@ -191,11 +197,12 @@ fn system(value: &str) -> Option<u32> {
     digits.parse().ok()
 }
 
-/// All lists, by name, which never change, and the marks, which come as time goes on. They are shared by
-/// whoever asks them.
+/// The lists of files, by name, which never change; and Slack's lists and the marks, which come as time goes
+/// on. They are shared by whoever asks them.
 #[derive(Clone, Debug, Default)]
 pub struct Lists {
     lists: Arc<BTreeMap<String, List>>,
+    dynamic: Dynamic,
     marks: Marks,
 }
 
@@ -203,16 +210,31 @@ impl Lists {
     pub fn new(lists: BTreeMap<String, List>) -> Self {
         Self {
             lists: Arc::new(lists),
+            dynamic: Dynamic::default(),
             marks: Marks::default(),
         }
     }
 
+    /// The list of a file.
     pub fn get(&self, name: &str) -> Option<&List> {
         self.lists.get(name)
     }
 
+    /// The names of the lists of files.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.lists.keys().map(String::as_str)
+    }
+
+    /// Slack's lists.
+    pub fn dynamic(&self) -> &Dynamic {
+        &self.dynamic
+    }
+
+    /// Whether anything is known of the list: of a file's always, of one of Slack's once Slack has named its
+    /// members. Nobody is in a list that is not known, so what spares the members of a list must ask this
+    /// first.
+    pub fn is_known(&self, name: &str) -> bool {
+        self.lists.contains_key(name) || self.dynamic.is_known(name)
     }
 
     /// What people said of anomalies.
@@ -220,7 +242,8 @@ impl Lists {
         &self.marks
     }
 
-    /// All that the lists say, in one text; equal lists give equal texts.
+    /// All that the lists of files say, in one text; equal lists give equal texts. Slack's lists and the
+    /// marks are no part of it: they stand in the log.
     pub fn written(&self) -> String {
         let lists = self.lists.iter();
         let lists =
@@ -236,7 +259,8 @@ impl Lists {
 
 #[cfg(test)]
 mod tests {
-    use super::{Entry, List, Type};
+    use super::dynamic::{Change, OWNERS};
+    use super::{Entry, List, Lists, Type};
 
     fn entry(value: &str, group: Option<&str>, span: (Option<i64>, Option<i64>)) -> Entry {
         Entry {
@@ -298,6 +322,16 @@ mod tests {
         assert!(people.contains("U1", 4) && people.group("U1", 4).is_none());
         assert_eq!(people.group("U1", 5), Some("ops"));
         assert!(!people.contains("u1", 4));
+    }
+
+    #[test]
+    fn slacks_lists_are_shared_and_no_part_of_the_text() {
+        let lists = Lists::new([("offices".to_owned(), List::new(Type::Cidr))].into());
+        let (shared, written) = (lists.clone(), lists.written());
+        assert!(lists.is_known("offices") && !lists.is_known(OWNERS) && !lists.is_known("other"));
+        lists.dynamic().apply(OWNERS, &Change::default(), 5);
+        assert!(shared.is_known(OWNERS) && shared.is(&lists));
+        assert_eq!(shared.written(), written);
     }
 
     #[test]

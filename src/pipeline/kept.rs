@@ -11,10 +11,11 @@ use super::record::Past;
 use super::{Error, Job, Outcome, collect, defect};
 use crate::event::order::Collector;
 use crate::event::schema::{Column, ColumnSet};
+use crate::list::dynamic::Change;
 use crate::list::{Lists, mark};
 use crate::rule::Rule;
 use crate::store::read::Span;
-use crate::store::{Mark, Reader};
+use crate::store::{ListChange, Mark, Reader};
 
 /// Runs the rules over all that a store holds and gives the anomalies of what the service has judged:
 /// those that it gave itself, if the rules are the same. With `late` also rows that came too late to be
@@ -23,10 +24,11 @@ use crate::store::{Mark, Reader};
 /// # Errors
 /// When the store cannot be read, the temporary folder fails or a rule cannot run.
 pub fn detect_kept(reader: &Arc<Reader>, job: &Job<'_>, late: bool) -> Result<Outcome, Error> {
-    heed_all(reader, &job.lists)?;
     let mut columns = job.columns();
     columns.insert(Column::Late);
+    // What counts before it is recorded by then, even if the service goes on.
     let end = reader.evaluated()?.unwrap_or(i64::MIN);
+    heed_all(reader, &job.lists)?;
     let view = reader.view(Span::All)?;
     let mut collector = Collector::new(columns, job.resources.memory_bytes);
     let mut outcome = Outcome::default();
@@ -45,12 +47,26 @@ pub fn detect_kept(reader: &Arc<Reader>, job: &Job<'_>, late: bool) -> Result<Ou
     Ok(outcome)
 }
 
-/// Tells the rules of all marks that count.
+/// Tells the rules of all marks and all changes of Slack's lists that count.
 pub(super) fn heed_all(reader: &Reader, lists: &Lists) -> Result<(), Error> {
     for (watermark, mark) in reader.marks()? {
         heed(lists, watermark, &mark);
     }
+    for (watermark, change) in reader.list_changes()? {
+        heed_change(lists, watermark, change);
+    }
     Ok(())
+}
+
+/// Tells the rules how one of Slack's lists changed.
+pub(super) fn heed_change(lists: &Lists, watermark: i64, change: ListChange) {
+    let ListChange {
+        list,
+        added,
+        removed,
+    } = change;
+    let change = Change { added, removed };
+    lists.dynamic().apply(&list, &change, watermark);
 }
 
 /// Tells the rules of a mark.
@@ -145,4 +161,34 @@ impl Ruleset {
 /// When the store cannot be read.
 pub fn counted_since(reader: &Reader, rules: &[Rule]) -> Result<Vec<Option<i64>>, Error> {
     Ok(Ruleset::recorded(reader)?.unwrap_or_default().since(rules))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::list::dynamic::OWNERS;
+    use crate::store::Store;
+
+    #[test]
+    fn what_is_recorded_of_lists_is_told_once_more_without_harm() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = Store::open(folder.path()).expect("a store");
+        let reader = Reader::open(folder.path()).expect("a reader");
+        let (nobody, person) = (BTreeSet::new(), BTreeSet::from(["U1".to_owned()]));
+        for (added, removed, watermark) in [(&person, &nobody, 100), (&nobody, &person, 200)] {
+            let entered = store.enter_list_change(OWNERS, added, removed, 7);
+            entered.expect("a change is entered");
+            store.heed_lists(watermark).expect("a change is heeded");
+        }
+        let waiting = store.enter_list_change(OWNERS, &person, &nobody, 7);
+        waiting.expect("a change is entered");
+        let lists = Lists::default();
+        for _ in 0..2 {
+            heed_all(&reader, &lists).expect("all is told");
+            let is_in = |time| lists.dynamic().contains(OWNERS, "U1", time);
+            assert_eq!([99, 100, 199, 200].map(is_in), [false, true, true, false]);
+        }
+    }
 }

@@ -25,7 +25,6 @@ pub use self::days::recorded_days;
 pub use self::kept::{counted_since, detect_kept};
 pub use self::read::{Again, Input};
 use self::record::Records;
-pub use self::stream::Watch;
 use crate::anomaly::Anomaly;
 use crate::detect::Table;
 use crate::detect::days::Recorded;
@@ -146,7 +145,7 @@ pub enum Error {
     Store(#[from] crate::store::Error),
     #[error("rules cannot be run")]
     Detect(#[from] crate::detect::Error),
-    /// [`detect`] then sorts them; [`watch`] cannot.
+    /// [`detect`] then sorts them.
     #[error(transparent)]
     Disorder(#[from] order::Disorder),
 }
@@ -180,7 +179,7 @@ pub fn detect(
         told += 1;
         reject(refused)
     };
-    match stream::run(readers, job, None, &mut tell) {
+    match stream::run(readers, job, &mut tell) {
         Err(Error::Disorder(_)) => {}
         done => return done,
     }
@@ -199,19 +198,6 @@ pub fn detect(
         }
     }
     collect::run(readers, job, told, reject)
-}
-
-/// Runs the rules over inputs in order of time, and lets somebody watch.
-///
-/// # Errors
-/// As [`detect`], and when the events are not in order of time.
-pub fn watch<'w>(
-    inputs: Vec<Input>,
-    job: &Job<'_>,
-    watch: &'w mut (dyn Watch + 'w),
-) -> Result<Outcome, Error> {
-    let readers = inputs.into_iter().map(|input| (input.name, input.reader));
-    stream::run(readers.collect(), job, Some(watch), &mut |_| Ok(()))
 }
 
 /// An error that only a defect of this program explains.

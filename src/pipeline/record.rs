@@ -97,17 +97,6 @@ impl Records {
         taken.map(|((order, event, _, rule), anomaly)| ((order, event, rule), anomaly))
     }
 
-    /// How many there are.
-    pub fn len(&self) -> usize {
-        self.0.len()
-    }
-
-    /// Those that were added after the first so many, but for excepted ones.
-    pub fn since(&self, known: usize) -> impl Iterator<Item = &Anomaly> {
-        let anomalies = self.0[known..].iter().map(|(_, anomaly)| anomaly);
-        anomalies.filter(|anomaly| anomaly.exception.is_none())
-    }
-
     /// Gives the outcome the records in order, without those of some rules.
     pub fn finish(
         mut self,

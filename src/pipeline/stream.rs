@@ -2,16 +2,13 @@
 
 use std::io::{self, Read};
 
-use arrow::array::{AsArray, RecordBatch};
-use arrow::datatypes::TimestampMicrosecondType;
+use arrow::array::RecordBatch;
 
 use super::engine::Engine;
 use super::read::{self, Take};
 use super::{Error, Job, Outcome};
-use crate::anomaly::Anomaly;
 use crate::event::order::{Disorder, Stream};
 use crate::event::reject::Reject;
-use crate::event::schema::Column;
 use crate::event::time::MICROS;
 
 /// Rows that are judged together, where there are so many.
@@ -19,32 +16,18 @@ const STEP_ROWS: usize = 1 << 15;
 /// About what a row takes while it waits.
 const ROW_BYTES: usize = 2048;
 
-/// Follows a run as it goes on.
-pub trait Watch {
-    /// All events before this time, in microseconds, are judged now.
-    fn reached(&mut self, time: i64);
-
-    /// An anomaly was found.
-    fn found(&mut self, anomaly: &Anomaly);
-}
-
-/// Time in steps, each followed by whoever watches; in microseconds.
-const WATCHED_STEP: i64 = 60 * MICROS;
-
-/// Runs the rules over the inputs; whoever watches is told minute by minute.
+/// Runs the rules over the inputs.
 ///
 /// # Errors
 /// [`Error::Disorder`] if the events do not come in order of time; nothing was found then.
-pub(super) fn run<'w>(
+pub(super) fn run(
     inputs: Vec<(String, Box<dyn Read + Send>)>,
     job: &Job<'_>,
-    watch: Option<&'w mut (dyn Watch + 'w)>,
     reject: &mut dyn FnMut(&Reject) -> io::Result<()>,
 ) -> Result<Outcome, Error> {
     let columns = job.columns();
     let mut streaming = Streaming {
         job,
-        watch,
         stream: Stream::new(columns),
         latest: i64::MIN,
         engine: Engine::new(job)?,
@@ -67,9 +50,8 @@ fn after(last: i64) -> i64 {
         .saturating_mul(MICROS)
 }
 
-struct Streaming<'a, 'w> {
+struct Streaming<'a> {
     job: &'a Job<'a>,
-    watch: Option<&'w mut (dyn Watch + 'w)>,
     stream: Stream,
     /// The latest time before the batch at hand: what comes may lie a batch behind.
     latest: i64,
@@ -78,7 +60,7 @@ struct Streaming<'a, 'w> {
     reject: &'a mut (dyn FnMut(&Reject) -> io::Result<()> + 'a),
 }
 
-impl Take for Streaming<'_, '_> {
+impl Take for Streaming<'_> {
     fn batch(&mut self, batch: RecordBatch) -> Result<(), Error> {
         self.outcome.events += batch.num_rows() as u64;
         let before = self.stream.latest();
@@ -104,7 +86,7 @@ impl Take for Streaming<'_, '_> {
     }
 }
 
-impl Streaming<'_, '_> {
+impl Streaming<'_> {
     /// Takes the next rows in canonical order and judges all before the watermark.
     fn take(&mut self, batch: RecordBatch, watermark: i64) -> Result<(), Error> {
         if batch.num_rows() == 0 {
@@ -118,26 +100,6 @@ impl Streaming<'_, '_> {
     fn judge(&mut self, watermark: i64) -> Result<(), Error> {
         let ready = self.stream.take(watermark).map_err(io::Error::other);
         let ready = ready.map_err(Error::Spill)?;
-        let Some(watch) = &mut self.watch else {
-            return self.take(ready, watermark);
-        };
-        let times = ready[Column::OrderTime.name()].as_primitive::<TimestampMicrosecondType>();
-        let mut start = 0;
-        while start < ready.num_rows() {
-            let step = times.value(start).div_euclid(WATCHED_STEP);
-            let end = step.saturating_add(1).saturating_mul(WATCHED_STEP);
-            let rows = times.values()[start..].partition_point(|time| *time < end);
-            let known = self.engine.records.len();
-            let time = end.min(watermark);
-            self.engine.push(ready.slice(start, rows))?;
-            self.engine.advance(self.job, time)?;
-            self.engine
-                .records
-                .since(known)
-                .for_each(|a| watch.found(a));
-            watch.reached(time);
-            start += rows;
-        }
-        Ok(())
+        self.take(ready, watermark)
     }
 }

@@ -29,6 +29,14 @@ use crate::event::schema::ColumnSet;
 
 use self::test::Test;
 
+/// A condition on events as SQL that cannot reach beyond itself.
+///
+/// # Errors
+/// Why the text is not one whole expression.
+pub fn condition(text: &str) -> Result<String, String> {
+    expression::parse(text).map(|condition| condition.to_string())
+}
+
 /// Whether a rule runs, and who hears of what it finds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum State {

@@ -129,6 +129,7 @@ impl Site {
         let (fake, metrics) = (Arc::new(fake), Metrics::new());
         let services = services(&fake, &metrics);
         let serving = tokio::spawn(answer_all(Patient::new(listener, patience), services, stop));
+        crate::tls::provide();
         let client = Client::builder().no_proxy().pool_max_idle_per_host(0);
         Self {
             address,

@@ -36,6 +36,7 @@ mod render;
 mod scribe;
 mod season;
 mod session;
+pub mod slack;
 mod stay;
 #[cfg(test)]
 mod tests;
@@ -66,8 +67,8 @@ pub struct Plan {
     pub start: i64,
     /// How often whom is done harm.
     pub attacks: Attacks,
-    /// With 14 days or more, the company's VPN moves to a provider that nobody had before, after a
-    /// third of them: those who use it, 30 % of the people, come from there from one morning on,
+    /// With 14 days or more, the company's VPN moves to a provider that nobody had before, after
+    /// three fifths of them: those who use it, 30 % of the people, come from there from one morning on,
     /// most with running sessions. Without it, addresses of theirs differ and nothing else.
     pub moves: bool,
     /// On the last two workdays of a quarter (or, with 14 days or more and no quarter's end among

@@ -27,7 +27,7 @@ impl Season {
         let is_long = plan.days >= LEAST_DAYS;
         let move_day = (plan.moves && is_long).then(|| {
             let mut dice = Dice::new(plan.seed, Purpose::Season, u64::MAX, 0);
-            workday_from(first + i64::from(plan.days) / 3 + dice.between(-1, 1))
+            workday_from(first + i64::from(plan.days) * 3 / 5 + dice.between(-1, 1))
         });
         let mut surge_days = Vec::new();
         if plan.surge {
@@ -99,10 +99,10 @@ mod tests {
     }
 
     #[test]
-    fn a_month_has_a_move_after_a_third_and_a_surge_at_its_end() {
+    fn a_month_has_a_move_after_its_middle_and_a_surge_at_its_end() {
         for seed in 0..20 {
             let (move_day, surge_days) = days(&Plan::new(10, 30, seed));
-            assert!(matches!(move_day, Some(9..=11)), "{move_day:?}");
+            assert!(matches!(move_day, Some(17..=21)), "{move_day:?}");
             assert_eq!(surge_days, [28, 29]);
         }
     }

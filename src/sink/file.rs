@@ -5,14 +5,16 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use async_trait::async_trait;
 use jiff::Timestamp;
 
-use super::{Delivery, Error, Sink};
+use super::{Delivery, Error, Format, Report, Sink};
 
 /// The file at a path. What was written before is kept under the path with the time of day.
 #[derive(Debug)]
 pub struct JsonLines {
     path: PathBuf,
+    format: Format,
     most_bytes: u64,
     open: Option<Open>,
 }
@@ -26,9 +28,10 @@ struct Open {
 
 impl JsonLines {
     /// A file that holds at most so many bytes, and one delivery at least.
-    pub fn new(path: PathBuf, most_bytes: u64) -> Self {
+    pub fn new(path: PathBuf, format: Format, most_bytes: u64) -> Self {
         Self {
             path,
+            format,
             most_bytes,
             open: None,
         }
@@ -57,18 +60,23 @@ impl JsonLines {
     }
 }
 
+#[async_trait]
 impl Sink for JsonLines {
-    fn deliver(&mut self, deliveries: &[Delivery], now: i64) -> Result<(), Error> {
+    async fn deliver(&mut self, deliveries: &[Delivery], now: i64) -> Report {
         let mut lines = String::new();
         for delivery in deliveries {
-            lines.push_str(&delivery.native());
+            lines.push_str(&delivery.rendered(self.format));
             lines.push('\n');
         }
-        self.write(&lines, now).map_err(|source| Error {
-            place: self.path.display().to_string(),
-            source,
-            remedy: "check that its folder is there and can be written, and that its disk has space",
-        })
+        match self.write(&lines, now) {
+            Ok(()) => Report::all(deliveries.len()),
+            Err(error) => Report::none(Error {
+                place: self.path.display().to_string(),
+                reason: error.to_string(),
+                remedy: "check that its folder is there and can be written, and that its disk has space",
+                retry_after: None,
+            }),
+        }
     }
 }
 
@@ -142,37 +150,44 @@ fn kept(path: &Path, now: i64) -> PathBuf {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Kind;
     use super::*;
+
+    async fn deliver(sink: &mut JsonLines, now: i64) {
+        let report = sink.deliver(&[delivery(1)], now).await;
+        assert!(report.error.is_none(), "{report:?}");
+    }
 
     fn delivery(id: u32) -> Delivery {
         Delivery {
             record: format!("{{\"id\":\"{id}\"}}"),
             found_at: 1_772_438_400_000_000,
+            kind: Kind::Anomaly,
         }
     }
 
     const LINE: &str = "{\"id\":\"1\",\"envelope\":{\"found_at\":\"2026-03-02T08:00:00Z\"}}\n";
 
-    #[test]
-    fn lines_are_appended_and_a_torn_one_is_cut() {
+    #[tokio::test]
+    async fn lines_are_appended_and_a_torn_one_is_cut() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("out.ndjson");
         for torn in ["", "{\"id\":\"", &"x".repeat(200_000)] {
             fs::write(&path, format!("{LINE}{torn}")).unwrap();
-            let mut sink = JsonLines::new(path.clone(), u64::MAX);
-            sink.deliver(&[delivery(1)], 0).unwrap();
-            sink.deliver(&[delivery(1)], 0).unwrap();
+            let mut sink = JsonLines::new(path.clone(), Format::Native, u64::MAX);
+            deliver(&mut sink, 0).await;
+            deliver(&mut sink, 0).await;
             assert_eq!(fs::read_to_string(&path).unwrap(), LINE.repeat(3));
         }
     }
 
-    #[test]
-    fn a_full_file_is_kept_under_another_name() {
+    #[tokio::test]
+    async fn a_full_file_is_kept_under_another_name() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("out.ndjson");
-        let mut sink = JsonLines::new(path.clone(), 2 * LINE.len() as u64);
+        let mut sink = JsonLines::new(path.clone(), Format::Native, 2 * LINE.len() as u64);
         for _ in 0..5 {
-            sink.deliver(&[delivery(1)], 1_772_438_400_000_000).unwrap();
+            deliver(&mut sink, 1_772_438_400_000_000).await;
         }
         assert_eq!(fs::read_to_string(&path).unwrap(), LINE);
         for name in [
@@ -184,22 +199,25 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_file_that_was_moved_away_is_begun_anew() {
+    #[tokio::test]
+    async fn a_file_that_was_moved_away_is_begun_anew() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("out.ndjson");
-        let mut sink = JsonLines::new(path.clone(), u64::MAX);
+        let mut sink = JsonLines::new(path.clone(), Format::Native, u64::MAX);
         for _ in 0..2 {
-            sink.deliver(&[delivery(1)], 0).unwrap();
+            deliver(&mut sink, 0).await;
             assert_eq!(fs::read_to_string(&path).unwrap(), LINE);
             fs::rename(&path, folder.path().join("moved")).unwrap();
         }
     }
 
-    #[test]
-    fn a_folder_that_is_not_there_is_named() {
-        let mut sink = JsonLines::new(PathBuf::from("/no/such/folder/out"), 1);
-        let error = sink.deliver(&[delivery(1)], 0).unwrap_err().to_string();
+    #[tokio::test]
+    async fn a_folder_that_is_not_there_is_named() {
+        let path = PathBuf::from("/no/such/folder/out");
+        let mut sink = JsonLines::new(path, Format::Native, 1);
+        let report = sink.deliver(&[delivery(1)], 0).await;
+        let error = report.error.unwrap().to_string();
+        assert_eq!(report.settled, 0);
         assert!(error.starts_with("/no/such/folder/out: "), "{error}");
         assert!(error.contains("check that its folder"), "{error}");
     }

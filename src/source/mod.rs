@@ -2,4 +2,6 @@
 
 mod compression;
 pub mod file;
+pub mod page;
 pub mod push;
+pub mod slack;

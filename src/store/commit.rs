@@ -4,7 +4,7 @@ use rusqlite::{Transaction, params};
 
 use super::segment::Segment;
 use super::tail::{Block, encode_admission};
-use super::{Error, Store};
+use super::{Error, Reached, Store, backfill, feed};
 use crate::admit::watermark::Progress;
 
 /// What comes in together; all of it is in the log after the commit, or nothing.
@@ -17,6 +17,9 @@ pub struct Admit<'a> {
     /// The watermark at which it was admitted, if there was one; microseconds.
     pub watermark: Option<i64>,
     pub control: &'a [Control],
+    /// How far back-fills have come with it, and the clock in microseconds.
+    pub backfills: &'a [Reached],
+    pub now: i64,
 }
 
 /// Something that came and is no event.
@@ -112,6 +115,7 @@ impl Store {
                     admission,
                 ])?;
                 numbers.push(transaction.last_insert_rowid());
+                feed::enter(transaction, block.rows, &block.events, admission)?;
             }
             for refused in admit.refused {
                 let mut insert = transaction.prepare_cached(
@@ -136,6 +140,9 @@ impl Store {
                     "INSERT OR REPLACE INTO source (name, newest, age, claim) VALUES (?, ?, ?, ?)",
                 )?;
                 insert.execute(params![name, progress.newest, progress.age, progress.claim])?;
+            }
+            for reached in admit.backfills {
+                backfill::reach(transaction, *reached, admit.now)?;
             }
             enter(transaction, admit.control)?;
             Ok(numbers)

@@ -14,7 +14,11 @@
 //! that no transaction names is an orphan, and goes at the next start.
 
 mod archive;
+mod backfill;
 mod commit;
+mod dead_letter;
+mod feed;
+mod list;
 mod mark;
 mod outbox;
 pub mod query;
@@ -30,9 +34,13 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 pub use self::archive::{Fresh, Sealed};
+pub use self::backfill::{Backfill, Reached};
 pub use self::commit::{Admit, Advance, Control, Found, Refused};
+pub use self::dead_letter::{Choice, DeadLetter};
+pub use self::feed::FeedBlock;
+pub use self::list::ListChange;
 pub use self::mark::Mark;
-pub use self::outbox::Entry;
+pub use self::outbox::{Entry, Refusal};
 pub use self::read::{Reader, Totals};
 pub use self::state::{Lock, Store};
 pub use self::tail::{Admission, Block};

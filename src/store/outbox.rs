@@ -2,17 +2,22 @@
 
 use rusqlite::params;
 
-use super::{Error, Reader, Store};
+use super::{Error, Reader, Store, dead_letter};
 
 /// An anomaly that a sink has not confirmed yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
     pub seq: i64,
-    /// The anomaly's record as JSON.
+    /// The anomaly's id.
+    pub anomaly: String,
+    /// Its record as JSON.
     pub record: String,
     /// By the clock, in microseconds.
     pub found_at: i64,
 }
+
+/// Something that a sink refused for good: by its position among what it was given, and why.
+pub type Refusal = (usize, String);
 
 impl Reader {
     /// The oldest entries of a sink, in their order.
@@ -22,14 +27,15 @@ impl Reader {
     pub fn outbox(&self, sink: &str, most: usize) -> Result<Vec<Entry>, Error> {
         self.read("read the outbox", |connection| {
             let mut query = connection.prepare_cached(
-                "SELECT seq, record, found_at FROM outbox JOIN anomaly ON anomaly.id = anomaly \
+                "SELECT seq, anomaly, record, found_at FROM outbox JOIN anomaly ON anomaly.id = anomaly \
                  WHERE sink = ? ORDER BY seq LIMIT ?",
             )?;
             let rows = query.query_map(params![sink, most as i64], |row| {
                 Ok(Entry {
                     seq: row.get(0)?,
-                    record: row.get(1)?,
-                    found_at: row.get(2)?,
+                    anomaly: row.get(1)?,
+                    record: row.get(2)?,
+                    found_at: row.get(3)?,
                 })
             })?;
             rows.collect()
@@ -51,14 +57,27 @@ impl Reader {
 }
 
 impl Store {
-    /// Takes entries out that their sink has: all of it up to this one.
+    /// Takes these entries out, which are the oldest of a sink: it has them, but for those that it refused.
     ///
     /// # Errors
     /// When it cannot be written; they are then told once more.
-    pub fn delivered(&self, sink: &str, last: i64) -> Result<(), Error> {
+    pub fn settle(
+        &self,
+        sink: &str,
+        entries: &[Entry],
+        refused: &[Refusal],
+        now: i64,
+    ) -> Result<(), Error> {
+        let Some(last) = entries.last() else {
+            return Ok(());
+        };
         self.transaction("empty the outbox", |transaction| {
+            for (at, reason) in refused {
+                let anomaly = entries.get(*at).map(|entry| entry.anomaly.as_str());
+                dead_letter::enter(transaction, sink, (anomaly, None), reason, now)?;
+            }
             let delete = "DELETE FROM outbox WHERE sink = ? AND seq <= ?";
-            transaction.execute(delete, params![sink, last])?;
+            transaction.execute(delete, params![sink, last.seq])?;
             Ok(())
         })
     }

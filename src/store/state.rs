@@ -11,7 +11,11 @@ use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 use super::{Error, Paths};
 
 /// By version, what brings a file from the version before to it.
-const MIGRATIONS: [&str; 2] = [include_str!("schema.sql"), include_str!("schema2.sql")];
+const MIGRATIONS: [&str; 3] = [
+    include_str!("schema.sql"),
+    include_str!("schema2.sql"),
+    include_str!("schema3.sql"),
+];
 
 /// How long a writer waits for another process.
 const BUSY: Duration = Duration::from_secs(10);

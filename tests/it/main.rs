@@ -10,11 +10,14 @@ mod home;
 mod invariance;
 mod kinds;
 mod live;
+mod ocsf;
 mod one_answer;
 mod rules;
 mod service;
 mod service_config;
 mod simulated;
+mod sinks;
+mod slack;
 mod tidy;
 
 use std::io::{Cursor, Write};

@@ -1,17 +1,44 @@
 //! The configuration of the service, and the verb that checks it.
 
+mod connected;
+
 use std::fs;
 
-use gridwatch::config::{Config, EXAMPLE, Format, Sink, Source};
+use gridwatch::config::{Config, EXAMPLE, Source};
 
 use super::config::{CONFIG, DEPARTMENTS, EXCEPTIONS, OFFICES};
 use super::{Folder, gridwatch};
+
+/// What the example switches on, without what has a default.
+const NEEDED: &str = "
+sources: {push: {type: push}, grid: {type: slack, token: {env: SLACK_AUDIT_TOKEN}}}
+sinks:
+  out: {type: file}
+  hook: {type: webhook, url: https://hooks.example.com/gridwatch, secret: {env: WEBHOOK_SECRET}, ca: ca.pem}
+  hec:
+    {type: splunk, url: https://splunk.example.com:8088, token: {env: SPLUNK_TOKEN}, index: security, ca: ca.pem}
+  siem: {type: syslog, address: siem.example.com:6514, ca: ca.pem}
+  feed: {type: file, path: events.ndjson, events: true, where: action = 'file_downloaded'}
+slack: {token: {env: SLACK_TOKEN}}
+";
 
 fn parse(text: &str) -> Result<Config, Vec<String>> {
     let problems = |problems: Vec<gridwatch::config::yaml::Problem>| {
         problems.iter().map(ToString::to_string).collect()
     };
     Config::parse("gridwatch.yaml", text).map_err(problems)
+}
+
+/// Fails unless one thing is wrong with each text, and what is told of it has these words.
+fn assert_told<'a>(mistakes: impl IntoIterator<Item = (String, &'a str)>) {
+    let mut missed = Vec::new();
+    for (text, wanted) in mistakes {
+        let problems = parse(&text).err().unwrap_or_default();
+        if problems.len() != 1 || !problems[0].contains(wanted) {
+            missed.push(format!("{text}: {problems:?}"));
+        }
+    }
+    assert!(missed.is_empty(), "{}", missed.join("\n"));
 }
 
 /// The example with all that is switched off switched on.
@@ -62,19 +89,17 @@ fn the_example_names_the_defaults() {
     for config in [&example, &whole] {
         assert_eq!(config.store, default.store);
         assert_eq!(config.serve, default.serve);
-        assert_eq!(config.sources, default.sources);
         assert_eq!(config.admission, default.admission);
         assert_eq!(config.memory, default.memory);
     }
-    assert!(default.sinks.is_empty() && example.sinks.is_empty());
-    let sinks = parse("sinks: {out: {type: file}}").unwrap().sinks;
-    assert_eq!(whole.sinks, sinks);
-    let out = Sink::File {
-        path: "anomalies.ndjson".into(),
-        format: Format::Native,
-        rotate_mib: 256,
-    };
-    assert_eq!(sinks["out"], out);
+    let needed = parse(NEEDED).unwrap();
+    for (config, other) in [(&example, &default), (&whole, &needed)] {
+        assert_eq!(config.sources, other.sources);
+        assert_eq!(config.sinks, other.sinks);
+        assert_eq!(config.slack, other.slack);
+    }
+    assert_eq!((needed.sources.len(), needed.sinks.len()), (2, 5));
+    assert!(default.sinks.is_empty());
     assert_eq!(whole.lists.len(), 2);
     assert!(whole.rules.actions.is_some() && whole.exceptions.file.is_some());
 }
@@ -118,8 +143,7 @@ sinks: {x: {type: file, path: x.ndjson}, y: {type: file, path: y.ndjson, rotate_
 
 #[test]
 fn mistakes_are_named_where_they_stand() {
-    let mut missed = Vec::new();
-    for (text, wanted) in [
+    let mistakes = [
         (
             "store: {seal_secs: 0}",
             "1:20: `seal_secs` is `0`: write a whole number from 1 to 3600",
@@ -158,8 +182,8 @@ fn mistakes_are_named_where_they_stand() {
         ("admission: {future_secs: 0}", "number from 1 to 86400"),
         ("memory: {query_mib: 1048577}", "number from 1 to 1048576"),
         (
-            "sources: {grid: {type: slack, token: {env: TOKEN}, poll_secs: 5}}",
-            "1:24: `slack` is no type of source: use push",
+            "sources: {grid: {type: slak, token: {env: TOKEN}}}",
+            "1:24: `slak` is no type of source: use push, slack",
         ),
         (
             "sources:\n  log:\n    path: a.ndjson\n    type: file",
@@ -194,12 +218,12 @@ fn mistakes_are_named_where_they_stand() {
             "a sink cannot be called `a-b`",
         ),
         (
-            "sinks: {out: {type: webhook}}",
-            "1:21: `webhook` is no type of sink: use file",
+            "sinks: {out: {type: kafka}}",
+            "1:21: `kafka` is no type of sink: use file, webhook, splunk, syslog",
         ),
         (
-            "sinks: {out: {type: file, format: ocsf}}",
-            "1:35: `ocsf` is no format: use native",
+            "sinks: {out: {type: file, format: csv}}",
+            "1:35: `csv` is no format: use native, ocsf",
         ),
         (
             "sinks: {out: {type: file, rotate_mib: 0}}",
@@ -209,15 +233,13 @@ fn mistakes_are_named_where_they_stand() {
             "sinks: {a: {type: file}, b: {type: file}}",
             "sink `b` writes to anomalies.ndjson, as `a` does: give each a `path` of its own",
         ),
+        (
+            "lists: {slack_admins: {file: a.csv}}",
+            "1:30: a list cannot be called `slack_admins`: names that begin with `slack_` are those of Slack",
+        ),
         ("limits: {}", "1:1: unknown field `limits`"),
-    ] {
-        let problems = parse(text).err().unwrap_or_default();
-        // Nothing else is wrong.
-        if problems.len() != 1 || !problems[0].contains(wanted) {
-            missed.push(format!("{text}: {problems:?}"));
-        }
-    }
-    assert!(missed.is_empty(), "{}", missed.join("\n"));
+    ];
+    assert_told(mistakes.map(|(text, wanted)| (text.to_owned(), wanted)));
     let long = format!("sources: {{{}: {{type: push}}}}", "a".repeat(64));
     assert!(parse(&long).is_ok());
     let long = format!("sources: {{{}: {{type: push}}}}", "a".repeat(65));
@@ -231,7 +253,7 @@ fn all_mistakes_are_named_at_once() {
         "organisation: {time_zone: Berlin}
 store: {seal_secs: 0, seal_rows: many, retain: 5}
 serve: {address: 7070}
-sources: {push: {type: pull}, other: {type: push, lateness_secs: -1}}
+sources: {push: {type: pull}, other: {type: push, lateness_secs: -1}, grid: {type: slack, since: soon}}
 sinks: {out: {type: file, path: [], format: csv}}
 ",
     )]);
@@ -246,13 +268,15 @@ sinks: {out: {type: file, path: [], format: csv}}
         "3:18: `address` is `7070`",
         "4:24: `pull` is no type of source",
         "4:66: `lateness_secs` is `-1`",
+        "4:77: `token` is missing",
+        "4:98: `since` is `soon`",
         "5:33: `path` is a list",
         "5:45: `csv` is no format",
     ] {
         let wanted = format!("gridwatch.yaml:{wanted}");
         assert!(ran.err.contains(&wanted), "{wanted}: {}", ran.err);
     }
-    assert_eq!(ran.err.lines().count(), 10, "{}", ran.err);
+    assert_eq!(ran.err.lines().count(), 12, "{}", ran.err);
 }
 
 #[test]

@@ -8,20 +8,22 @@ use super::repository;
 /// The modules that each module may use besides itself.
 const MAY_USE: &[(&str, &[&str])] = &[
     ("clock", &[]),
+    ("tls", &[]),
     ("telemetry", &[]),
     ("config", &[]),
     ("list", &["event", "config"]),
     ("event", &[]),
-    ("source", &["event"]),
+    ("slack", &["config", "tls"]),
+    ("source", &["event", "slack"]),
     ("enrich", &["event"]),
     ("anomaly", &[]),
     ("admit", &["event"]),
     ("store", &["event", "admit"]),
-    ("sink", &["event"]),
+    ("sink", &["event", "tls"]),
     ("serve", &["event", "telemetry", "clock"]),
     ("detect", &["event", "list", "config", "anomaly"]),
     ("rule", &["detect", "event", "config", "anomaly"]),
-    ("simulate", &[]),
+    ("simulate", &["clock"]),
     (
         "pipeline",
         &[
@@ -35,6 +37,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "list",
             "anomaly",
             "sink",
+            "slack",
             "serve",
             "telemetry",
             "clock",

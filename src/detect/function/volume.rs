@@ -1,5 +1,5 @@
-//! `volume(count, count, count, order_time, mark, forget_secs, settings)`: a count that is unlikely, given the key's own
-//! past and everybody's.
+//! `volume(count, count, count, order_time, mark, forget_secs, settings)`: a count that is unlikely, given
+//! the key's own past and everybody's.
 //!
 //! Two questions are asked of a clock hour (a hurdle model, after Mullahy, 1986): was it likely that this
 //! key is active at all, and if so, how likely is so much? What is learned and tested is the largest sliding

@@ -1,7 +1,6 @@
 //! A fold as a window function of DataFusion.
 
 use std::any::Any;
-use std::collections::BTreeMap;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
@@ -17,7 +16,6 @@ use datafusion::logical_expr::{
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::Literal;
 
-use super::volume::Model;
 use super::{Argument, Arguments, Common, Days, Fold, Memory, Texts};
 use crate::detect::days::day_of;
 
@@ -72,9 +70,8 @@ impl<F: Fold> WindowUDFImpl for Keyed<F> {
         let constants = arguments.input_exprs().iter().map(constant);
         let common = F::Common::new(&constants.collect::<Vec<_>>());
         let common = common.map_err(DataFusionError::Execution)?;
-        let days = common.name().and_then(|name| self.days.get(name));
         Ok(Box::new(Evaluator::<F> {
-            days: days.cloned().unwrap_or_default(),
+            days: Arc::clone(&self.days),
             common,
         }))
     }
@@ -97,7 +94,7 @@ fn constant(expression: &Arc<dyn PhysicalExpr>) -> Option<ScalarValue> {
 
 #[derive(Debug)]
 struct Evaluator<F: Fold> {
-    days: BTreeMap<i64, Arc<Model>>,
+    days: Arc<Days>,
     common: F::Common,
 }
 
@@ -110,7 +107,8 @@ impl<F: Fold> PartitionEvaluator for Evaluator<F> {
             let time = F::TIME.and_then(|argument| arguments.integer(argument, row));
             if let Some(today) = time.map(day_of).filter(|today| *today != day) {
                 day = today;
-                let model = self.days.get(&day).cloned();
+                let days = self.common.name().and_then(|name| self.days.get(name));
+                let model = days.and_then(|days| days.get(&day)).cloned();
                 self.common.turn(&model.unwrap_or_default());
             }
             let found = F::step(&mut memory, &mut texts, &arguments, row, &self.common);

@@ -311,7 +311,7 @@ fn fold(
 }
 
 /// The value of an expression that is one.
-fn constant(expression: &Expr) -> Option<ScalarValue> {
+pub(crate) fn constant(expression: &Expr) -> Option<ScalarValue> {
     match expression {
         Expr::Literal(value, _) => Some(value.clone()),
         Expr::Cast(cast) => constant(&cast.expr)?.cast_to(cast.field.data_type()).ok(),

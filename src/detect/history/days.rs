@@ -7,8 +7,8 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::compute::cast;
 use arrow::datatypes::TimestampMicrosecondType;
+use datafusion::common::Column;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
-use datafusion::common::{Column, ScalarValue};
 use datafusion::logical_expr::expr::WindowFunction;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
 use datafusion::prelude::SessionContext;
@@ -17,6 +17,7 @@ use super::failed;
 use crate::detect::days::{DAY, Recorded, day_of};
 use crate::detect::function::volume::{Model, Shared, Sums, Table, Volume};
 use crate::detect::function::{Arguments, Common, Days, Fold, Memory};
+use crate::detect::graph::constant;
 use crate::detect::shard::Encoding;
 use crate::detect::window::Texts;
 use crate::detect::{Error, column, function, session};
@@ -76,13 +77,6 @@ fn calls(plan: &LogicalPlan) -> Result<Vec<(LogicalPlan, WindowFunction)>, Error
     });
     walked.map_err(|error| failed(&error))?;
     Ok(found)
-}
-
-fn constant(expression: &Expr) -> Option<ScalarValue> {
-    match expression {
-        Expr::Literal(value, _) => Some(value.clone()),
-        _ => None,
-    }
 }
 
 /// One call over all of its keys.

@@ -1,6 +1,6 @@
 //! Admission: all sources meet, the log gets its order, and what came is on disk before anybody is told.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, Sender};
@@ -10,11 +10,12 @@ use arrow::array::{AsArray, RecordBatch};
 use serde_json::json;
 
 use super::evaluate::Step;
-use super::ingest::{Encoded, Request};
+use super::ingest::{Arrival, Covered, Encoded, Request};
+use super::repeats::Repeats;
 use super::state::{ADMITTING, Shared, TELLING};
 use super::{Error, timed_out};
 use crate::admit::known::{Key, Known};
-use crate::admit::watermark::{Gap, Watermarks};
+use crate::admit::watermark::{Gap, Progress, Watermarks};
 use crate::admit::{Arrivals, Fate, Limits, Moment, Together};
 use crate::clock::Stopwatch;
 use crate::event::reject::Reject;
@@ -22,7 +23,7 @@ use crate::event::schema::{Column, ColumnSet};
 use crate::event::time::rfc3339;
 use crate::serve::{Receipt, Refusal};
 use crate::store::tail::{self, Decision};
-use crate::store::{self, Admit, Block, Control, Reader, Refused, Store};
+use crate::store::{self, Admit, Block, Control, Reached, Reader, Refused, Store};
 
 /// How often the clock is looked at when nothing comes.
 const TICK: Duration = Duration::from_millis(100);
@@ -45,6 +46,8 @@ pub(super) struct Admission {
     announced: i64,
     /// Gaps that are not written yet.
     gaps: Vec<Control>,
+    /// What walks came upon that is no event.
+    refused: Repeats,
     /// Since a store that is amiss was last tried.
     probed: Stopwatch,
 }
@@ -52,6 +55,7 @@ pub(super) struct Admission {
 /// What became of a request, until it is on disk.
 struct Decided {
     source: Arc<str>,
+    walked: Option<Covered>,
     newest: Option<i64>,
     /// What is written, and the batch that it was made of.
     blocks: Vec<(Block, RecordBatch)>,
@@ -90,6 +94,7 @@ impl Admission {
             steps,
             announced: i64::MIN,
             gaps: Vec::new(),
+            refused: Repeats::default(),
             probed: Stopwatch::start(),
         })
     }
@@ -98,7 +103,12 @@ impl Admission {
     pub fn run(mut self, requests: &Receiver<Request>) {
         loop {
             match requests.recv_timeout(TICK) {
-                Ok(first) => self.admit(gathered(first, requests)),
+                Ok(first) => {
+                    let arrivals = self.gather(first, requests);
+                    if !arrivals.is_empty() {
+                        self.admit(arrivals);
+                    }
+                }
                 Err(error) if timed_out(error) => {}
                 Err(_) => break,
             }
@@ -153,8 +163,30 @@ impl Admission {
         self.steps.send(Step::Watermark(watermark)).is_ok()
     }
 
-    /// Admits requests in one transaction, and answers each.
-    fn admit(&mut self, requests: Vec<Request>) {
+    /// What waits already, up to as much as is committed together. Heeds what is said of sources.
+    fn gather(&mut self, first: Request, requests: &Receiver<Request>) -> Vec<Arrival> {
+        let (mut rows, mut arrivals) = (0, Vec::new());
+        let mut next = Some(first);
+        while let Some(request) = next {
+            match request {
+                Request::Arrival(arrival) => {
+                    rows += arrival.rows();
+                    arrivals.push(arrival);
+                }
+                Request::GoesOn(source) => {
+                    self.watermarks.going_on(&source, self.shared.clock.now());
+                }
+                Request::Fails(source) => self.watermarks.failed(&source),
+            }
+            next = (rows < GROUP_ROWS)
+                .then(|| requests.try_recv().ok())
+                .flatten();
+        }
+        arrivals
+    }
+
+    /// Admits events in one transaction, and answers each request.
+    fn admit(&mut self, arrivals: Vec<Arrival>) {
         let watermark = self.watermarks.watermark();
         let moment = Moment {
             now: self.shared.clock.now(),
@@ -162,17 +194,14 @@ impl Admission {
             limits: self.limits,
         };
         let mut together = Together::default();
-        let mut decided: Vec<Decided> = Vec::with_capacity(requests.len());
-        let mut answers = Vec::with_capacity(requests.len());
-        for request in requests {
-            let Request {
-                source,
-                batches,
-                rejects,
-                answer,
-                room,
-            } = request;
-            match self.decide(source, batches, rejects, &moment, &mut together) {
+        let mut decided: Vec<Decided> = Vec::with_capacity(arrivals.len());
+        let mut answers = Vec::with_capacity(arrivals.len());
+        for mut arrival in arrivals {
+            let batches = std::mem::take(&mut arrival.batches);
+            let rejects = std::mem::take(&mut arrival.rejects);
+            let one = Decided::of(&arrival);
+            let Arrival { answer, room, .. } = arrival;
+            match self.decide(one, batches, rejects, &moment, &mut together) {
                 Ok(one) => {
                     decided.push(one);
                     answers.push((answer, room));
@@ -213,6 +242,10 @@ impl Admission {
             if let Some(newest) = one.newest {
                 self.watermarks.received(&one.source, newest, moment.now);
             }
+            if let Some(walked) = one.walked {
+                self.watermarks
+                    .walked(&one.source, walked.complete_to, moment.now);
+            }
             for (time, key) in one.keys {
                 self.known.insert(time, key);
             }
@@ -235,23 +268,15 @@ impl Admission {
     }
 
     fn decide(
-        &self,
-        source: Arc<str>,
+        &mut self,
+        mut one: Decided,
         batches: Vec<Encoded>,
         rejects: Vec<Reject>,
         moment: &Moment,
         together: &mut Together,
     ) -> Result<Decided, store::Error> {
-        let mut one = Decided {
-            source,
-            newest: None,
-            blocks: Vec::new(),
-            refused: Vec::new(),
-            keys: Together::default(),
-            receipt: Receipt::default(),
-        };
         for reject in rejects {
-            one.refuse(reject, "malformed", moment.now);
+            self.refuse(&mut one, reject, "malformed", moment.now);
         }
         for Encoded { batch, events } in batches {
             let arrivals = Arrivals::of(&batch);
@@ -267,7 +292,7 @@ impl Admission {
                     Fate::Future => {
                         let line = batch[Column::Raw.name()].as_string_view().value(row);
                         let (time, _) = arrivals.at(row);
-                        one.refuse(future(line, time, moment), "future", moment.now);
+                        self.refuse(&mut one, future(line, time, moment), "future", moment.now);
                         Decision::Dropped
                     }
                     Fate::Admitted { order_time, late } => {
@@ -298,6 +323,22 @@ impl Admission {
         Ok(one)
     }
 
+    /// What is no event is kept; once, however often a walk comes upon it.
+    fn refuse(&mut self, one: &mut Decided, mut reject: Reject, kind: &'static str, now: i64) {
+        if one.walked.is_some() && !self.refused.insert(&reject) {
+            return;
+        }
+        reject.input = one.source.to_string();
+        one.refused.push(Refused {
+            source: one.source.to_string(),
+            arrived: now,
+            kind,
+            // Texts and numbers.
+            body: serde_json::to_string(&reject).unwrap_or_default(),
+        });
+        one.receipt.reject(reject);
+    }
+
     /// Of these rows those that the log holds.
     fn held(&self, batch: &RecordBatch, rows: &[usize]) -> Result<HashSet<usize>, store::Error> {
         if rows.is_empty() {
@@ -315,20 +356,18 @@ impl Admission {
 
     fn write(&self, decided: &[Decided], moment: &Moment) -> Result<Vec<i64>, store::Error> {
         let mut blocks = Vec::new();
-        let (mut refused, mut sources) = (Vec::new(), Vec::new());
+        let (mut refused, mut sources) = (Vec::new(), BTreeMap::new());
         for one in decided {
             blocks.extend(one.blocks.iter().map(|(block, _)| block));
             refused.extend(&one.refused);
-        }
-        let named: HashSet<&Arc<str>> = decided.iter().map(|one| &one.source).collect();
-        for name in named {
-            if let Some(progress) = self.watermarks.progress(name) {
-                let newest = decided.iter().filter(|one| one.source == *name);
-                let newest = newest.filter_map(|one| one.newest).max();
-                let progress = newest.map_or(progress, |at| progress.with(at, moment.now));
-                sources.push((name.to_string(), progress));
+            let before = sources.get(&*one.source).copied();
+            if let Some(before) = before.or_else(|| self.watermarks.progress(&one.source)) {
+                let after = one.progress(before, moment.now);
+                sources.insert(one.source.to_string(), after);
             }
         }
+        let sources: Vec<_> = sources.into_iter().collect();
+        let backfills: Vec<Reached> = decided.iter().filter_map(Decided::reached).collect();
         let watermark = Some(moment.watermark).filter(|time| *time > i64::MIN);
         self.store.admit(&Admit {
             blocks: &blocks,
@@ -336,6 +375,8 @@ impl Admission {
             sources: &sources,
             watermark,
             control: &[],
+            backfills: &backfills,
+            now: moment.now,
         })
     }
 
@@ -361,32 +402,36 @@ fn refusal() -> Refusal {
 }
 
 impl Decided {
-    fn refuse(&mut self, mut reject: Reject, kind: &'static str, now: i64) {
-        reject.input = self.source.to_string();
-        self.refused.push(Refused {
-            source: self.source.to_string(),
-            arrived: now,
-            kind,
-            // Texts and numbers.
-            body: serde_json::to_string(&reject).unwrap_or_default(),
-        });
-        self.receipt.reject(reject);
+    fn of(arrival: &Arrival) -> Self {
+        Self {
+            source: Arc::clone(&arrival.source),
+            walked: arrival.walked,
+            newest: None,
+            blocks: Vec::new(),
+            refused: Vec::new(),
+            keys: Together::default(),
+            receipt: Receipt::default(),
+        }
     }
-}
 
-/// What waits already, up to as much as is committed together.
-fn gathered(first: Request, requests: &Receiver<Request>) -> Vec<Request> {
-    let size = |request: &Request| -> usize {
-        request.batches.iter().map(|one| one.batch.num_rows()).sum()
-    };
-    let mut rows = size(&first);
-    let mut group = vec![first];
-    while rows < GROUP_ROWS {
-        let Ok(next) = requests.try_recv() else { break };
-        rows += size(&next);
-        group.push(next);
+    /// What is remembered of its source once it is in.
+    fn progress(&self, before: Progress, now: i64) -> Progress {
+        let mut after = self.newest.map_or(before, |at| before.with(at, now));
+        after.claim = after
+            .claim
+            .max(self.walked.and_then(|walked| walked.complete_to));
+        after
     }
-    group
+
+    /// How far its back-fill has come, if it was a part of one.
+    fn reached(&self) -> Option<Reached> {
+        let (id, second) = self.walked?.reached?;
+        Some(Reached {
+            id,
+            second,
+            events: self.receipt.accepted,
+        })
+    }
 }
 
 /// Each row by event time and id.

@@ -97,8 +97,12 @@ impl Evaluation {
         let mut since_snapshot = Stopwatch::start();
         // What the rows take is given back once they are judged.
         let mut held: Vec<(i64, Arc<Room>)> = Vec::new();
+        let mut since_look = Stopwatch::start();
         loop {
-            self.heed(engine);
+            if since_look.elapsed() >= LOOK {
+                self.heed(engine);
+                since_look = Stopwatch::start();
+            }
             let first = match steps.recv_timeout(LOOK) {
                 Ok(first) => first,
                 Err(RecvTimeoutError::Timeout) => continue,
@@ -133,9 +137,39 @@ impl Evaluation {
         Ok(true)
     }
 
-    /// Heeds the marks that people made since: they count from here on.
+    /// Heeds what came since: it counts from here on.
     fn heed(&self, engine: &Engine) {
-        let watermark = engine.watermark();
+        self.heed_marks(engine.watermark());
+        self.heed_lists(engine.watermark());
+    }
+
+    /// Heeds the changes of Slack's lists. Before the first step nothing is judged, and they count for all.
+    fn heed_lists(&self, watermark: i64) {
+        let heeded = self.reader.has_waiting_lists().and_then(|is_waiting| {
+            if !is_waiting {
+                return Ok(Vec::new());
+            }
+            self.store.heed_lists(watermark)
+        });
+        match heeded {
+            Ok(changes) => {
+                for change in changes {
+                    tracing::info!(
+                        list = change.list,
+                        added = change.added.len(),
+                        removed = change.removed.len(),
+                        "heeded a change of a list"
+                    );
+                    kept::heed_change(&self.lists, watermark, change);
+                }
+            }
+            // They wait, and are heeded as soon as they can be.
+            Err(error) => tracing::warn!(%error, "changes of lists could not be heeded"),
+        }
+    }
+
+    /// Heeds the marks that people made since.
+    fn heed_marks(&self, watermark: i64) {
         let heeded = self.reader.has_waiting_marks().and_then(|is_waiting| {
             if !is_waiting || watermark == i64::MIN {
                 return Ok(Vec::new());

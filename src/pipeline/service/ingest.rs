@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use arrow::array::RecordBatch;
 use async_trait::async_trait;
+use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::Settings;
@@ -18,16 +19,42 @@ use crate::event::frame::Chunk;
 use crate::event::reject::Reject;
 use crate::event::schema::ColumnSet;
 use crate::serve::{Body, Coding, Ingest, Receipt, Refusal};
-use crate::source::push;
+use crate::source::{page, push};
 use crate::store::tail;
 
-/// A request on its way to admission.
-pub(super) struct Request {
+/// What admission is told.
+pub(super) enum Request {
+    Arrival(Arrival),
+    /// A source that is walked through gave something, if not all of it.
+    GoesOn(Arc<str>),
+    /// It cannot give anything for the time being.
+    Fails(Arc<str>),
+}
+
+/// Events on their way to admission.
+pub(super) struct Arrival {
     pub source: Arc<str>,
     pub batches: Vec<Encoded>,
     pub rejects: Vec<Reject>,
+    /// What a walk says of its span; `None` where somebody pushed.
+    pub walked: Option<Covered>,
     pub answer: oneshot::Sender<Result<Receipt, Refusal>>,
     pub room: Arc<Room>,
+}
+
+impl Arrival {
+    pub fn rows(&self) -> usize {
+        self.batches.iter().map(|one| one.batch.num_rows()).sum()
+    }
+}
+
+/// What is known once the events of a walk are in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Covered {
+    /// All events of the source before this time are in; microseconds.
+    pub complete_to: Option<i64>,
+    /// The back-fill that it was a part of, and up to which second it has come.
+    pub reached: Option<(i64, i64)>,
 }
 
 /// Decoded events, and the same as the tail will hold them.
@@ -56,6 +83,7 @@ pub(super) struct Intake {
 
 struct Source {
     name: Arc<str>,
+    is_pushed: bool,
     /// In units of [`UNIT`] bytes.
     room: Arc<Semaphore>,
     /// Requests that are decoded at one time.
@@ -77,10 +105,13 @@ const MOST_BYTES: usize = 64 << 20;
 
 impl Intake {
     pub fn new(settings: &Settings, shared: Arc<Shared>, requests: SyncSender<Request>) -> Self {
-        let sources = settings.pushed.iter().map(|(name, _)| {
+        let pushed = settings.pushed.iter().map(|(name, _)| (name, true));
+        let walked = settings.walked.iter().map(|(name, _)| (name, false));
+        let sources = pushed.chain(walked).map(|(name, is_pushed)| {
             let room = Arc::new(Semaphore::new(settings.ingest_bytes / UNIT));
             let source = Source {
                 name: name.as_str().into(),
+                is_pushed,
                 room,
                 turns: Arc::new(Semaphore::new(settings.resources.threads.max(1))),
             };
@@ -104,48 +135,124 @@ impl Intake {
             .unwrap_or_else(PoisonError::into_inner) = None;
     }
 
-    fn source(&self, name: Option<&str>) -> Result<&Source, Refusal> {
-        let only = || match self.sources.len() {
-            1 => self.sources.values().next(),
-            _ => None,
-        };
+    /// The source of this name that events are pushed to; without a name, the only one.
+    fn pushed(&self, name: Option<&str>) -> Result<&Source, Refusal> {
+        let pushed = || self.sources.iter().filter(|(_, source)| source.is_pushed);
         let found = match name {
             Some(name) => self.sources.get(name),
+            None if pushed().count() == 1 => pushed().map(|(_, source)| source).next(),
             // `push` is what there is unless the configuration says otherwise.
-            None => only().or_else(|| self.sources.get("push")),
+            None => self.sources.get("push"),
         };
+        let found = found.filter(|source| source.is_pushed);
         found.ok_or_else(|| Refusal::UnknownSource {
             name: name.unwrap_or_default().to_owned(),
-            known: self.sources.keys().cloned().collect(),
+            known: pushed().map(|(name, _)| name.clone()).collect(),
         })
     }
 
     /// Room for so many bytes of lines; all there is if it is less.
-    async fn room(&self, source: &Source, bytes: u64) -> Result<Room, Refusal> {
+    async fn room(&self, source: &Source, bytes: u64) -> Option<Room> {
         let units = (bytes as usize).saturating_mul(SPREAD).div_ceil(UNIT);
         let units = units.clamp(1, self.most_bytes * SPREAD / UNIT) as u32;
         let wait = Arc::clone(&source.room).acquire_many_owned(units);
         match tokio::time::timeout(PATIENCE, wait).await {
-            Ok(Ok(permit)) => Ok(Room { _permit: permit }),
-            _ => Err(Refusal::Busy {
-                retry_after_secs: 1,
-            }),
+            Ok(Ok(permit)) => Some(Room { _permit: permit }),
+            _ => None,
         }
+    }
+
+    /// Why nothing is taken just now, if so.
+    fn refusal(&self) -> Option<Refusal> {
+        if !self.shared.has_begun() {
+            return Some(unavailable(&"the service takes up where it was left"));
+        }
+        // The archive does not keep up, or cannot be written.
+        let is_full = self.shared.tail_rows.load(Ordering::Relaxed) > self.most_tail;
+        is_full.then_some(Refusal::Busy {
+            retry_after_secs: 1,
+        })
+    }
+
+    /// Hands something to admission; false if the service takes nothing any more.
+    async fn send(&self, request: Request) -> Result<bool, Refusal> {
+        let requests = self.requests.read();
+        let requests = requests.unwrap_or_else(PoisonError::into_inner).clone();
+        let Some(requests) = requests.filter(|_| !self.shared.is_stopping()) else {
+            return Ok(false);
+        };
+        blocking(move || requests.send(request).is_ok()).await
+    }
+
+    /// Admits decoded events, and gives what became of them once they are durable.
+    async fn admit(
+        &self,
+        source: &Source,
+        (batches, rejects): Decoded,
+        walked: Option<Covered>,
+        room: Room,
+    ) -> Result<Receipt, Refusal> {
+        let (answer, answered) = oneshot::channel();
+        let arrival = Arrival {
+            source: Arc::clone(&source.name),
+            batches,
+            rejects,
+            walked,
+            answer,
+            room: Arc::new(room),
+        };
+        let sent = self.send(Request::Arrival(arrival)).await?;
+        match answered.await {
+            Ok(answer) if sent => answer,
+            _ => Err(unavailable(&"the service is stopping")),
+        }
+    }
+
+    /// Admits the pages of a walk, those with the oldest events first, all in one transaction with what they
+    /// say of their span.
+    ///
+    /// # Errors
+    /// Why nothing was taken; it may be tried again.
+    pub async fn walked(
+        &self,
+        source: &str,
+        pages: &[Bytes],
+        covered: Covered,
+    ) -> Result<Receipt, Refusal> {
+        let source = self
+            .sources
+            .get(source)
+            .ok_or_else(|| unavailable(&"no such source"))?;
+        if let Some(refusal) = self.refusal() {
+            return Err(refusal);
+        }
+        let bytes: usize = pages.iter().map(Bytes::len).sum();
+        let room = self.room(source, bytes as u64).await;
+        let room = room.ok_or(Refusal::Busy {
+            retry_after_secs: 1,
+        })?;
+        let (enricher, pages) = (Arc::clone(&self.enricher), pages.to_vec());
+        let decoded = blocking(move || {
+            let chunks = pages.iter().flat_map(|page| page::cut(page)).collect();
+            decoded(chunks, &enricher, usize::MAX)
+        });
+        let decoded = decoded.await??;
+        self.admit(source, decoded, Some(covered), room).await
+    }
+
+    /// Tells admission how a source that is walked through fares.
+    pub async fn note(&self, request: Request) {
+        // A service that ends needs not know.
+        let _ = self.send(request).await;
     }
 }
 
 #[async_trait]
 impl Ingest for Intake {
     async fn push(&self, source: Option<&str>, body: Body) -> Result<Receipt, Refusal> {
-        let source = self.source(source)?;
-        if !self.shared.has_begun() {
-            return Err(unavailable(&"the service takes up where it was left"));
-        }
-        if self.shared.tail_rows.load(Ordering::Relaxed) > self.most_tail {
-            // The archive does not keep up, or cannot be written.
-            return Err(Refusal::Busy {
-                retry_after_secs: 1,
-            });
+        let source = self.pushed(source)?;
+        if let Some(refusal) = self.refusal() {
+            return Err(refusal);
         }
         let turn = Arc::clone(&source.turns).acquire_owned().await;
         let coding = match body.coding {
@@ -164,50 +271,36 @@ impl Ingest for Intake {
                 reason: error.to_string(),
             },
         })?;
-        let room = self.room(source, bytes).await?;
+        let room = self.room(source, bytes).await.ok_or(Refusal::Busy {
+            retry_after_secs: 1,
+        })?;
         let enricher = Arc::clone(&self.enricher);
-        let decoded = blocking(move || (decoded(chunks, &enricher), turn, room)).await?;
-        let (decoded, turn, room) = decoded;
-        let (batches, rejects) = decoded?;
+        let decoded = blocking(move || (decoded(chunks, &enricher, MOST_REJECTS), turn)).await?;
+        let (decoded, turn) = decoded;
+        let decoded = decoded?;
         drop(turn);
-        let (answer, answered) = oneshot::channel();
-        let request = Request {
-            source: Arc::clone(&source.name),
-            batches,
-            rejects,
-            answer,
-            room: Arc::new(room),
-        };
-        let requests = self
-            .requests
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
-        let Some(requests) = requests.filter(|_| !self.shared.is_stopping()) else {
-            return Err(unavailable(&"the service is stopping"));
-        };
-        let sent = blocking(move || requests.send(request).is_ok()).await?;
-        match answered.await {
-            Ok(answer) if sent => answer,
-            _ => Err(unavailable(&"the service is stopping")),
-        }
+        self.admit(source, decoded, None, room).await
     }
 }
 
-/// Decodes, enriches and encodes what a request holds.
+/// Events, and what are none.
+type Decoded = (Vec<Encoded>, Vec<Reject>);
+
+/// Decodes, enriches and encodes what a request holds; with more rejects than that it is something else.
 fn decoded(
     chunks: Vec<Chunk>,
     enricher: &Enricher,
-) -> Result<(Vec<Encoded>, Vec<Reject>), Refusal> {
+    most_rejects: usize,
+) -> Result<Decoded, Refusal> {
     let mut batches = Vec::with_capacity(chunks.len());
     let mut rejects: Vec<Reject> = Vec::new();
     for chunk in chunks {
         let decoded = decode::decode(chunk, ColumnSet::all());
         rejects.extend(decoded.rejects);
-        if let Some(first) = rejects.first().filter(|_| rejects.len() > MOST_REJECTS) {
+        if let Some(first) = rejects.first().filter(|_| rejects.len() > most_rejects) {
             return Err(Refusal::Malformed {
                 reason: format!(
-                    "more than {MOST_REJECTS} of its lines are no events, the first of them line {}: \
+                    "more than {most_rejects} of its lines are no events, the first of them line {}: \
                      {}; nothing of it was taken",
                     first.line, first.reason,
                 ),

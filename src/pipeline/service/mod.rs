@@ -1,11 +1,12 @@
 //! The service: sources at one end, the store in the middle, sinks at the other.
 //!
 //! ```text
-//! push ─► ingest ──► admit ───────► evaluate ───────► deliver
-//!        (decode,    (order time,   (rules,            (a sink each,
-//!         encode)     one commit,    one commit)        from the outbox)
-//!                     the answer)
-//!                         └─► seal (tail ─► archive)
+//! push ─┬► ingest ──► admit ───────► evaluate ───────► deliver
+//! walk ─┘ (decode,    (order time,   (rules,            (a sink each,
+//!          encode)     one commit,    one commit)        from the outbox)
+//!                      the answer)        ▲
+//!                         └─► seal        └─ directory (who is who in Slack)
+//!                             (tail ─► archive)
 //! ```
 //!
 //! Each stage is a thread of its own, and what lies between two is bounded: in events on their way by
@@ -14,14 +15,17 @@
 
 mod admit;
 mod deliver;
+mod directory;
 mod evaluate;
 mod ingest;
 mod recover;
+mod repeats;
 mod seal;
 mod state;
+mod walk;
 mod watch;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{channel, sync_channel};
 use std::sync::{Arc, mpsc};
 use std::thread::{self, JoinHandle};
@@ -35,12 +39,15 @@ use self::state::Shared;
 use crate::admit::Limits;
 use crate::admit::watermark::{Kind, Progress, Watermarks};
 use crate::clock::Clock;
+use crate::detect::filter::Filter;
 use crate::detect::history::Resources;
 use crate::enrich::Enricher;
 use crate::list::Lists;
 use crate::rule::Rule;
 use crate::serve::Services;
 use crate::sink::Sink;
+use crate::slack::Client;
+use crate::source;
 use crate::store::{self, Lock, Reader, Store};
 use crate::telemetry::Metrics;
 
@@ -50,8 +57,12 @@ pub struct Settings {
     pub store: PathBuf,
     /// The sources that are pushed to, and how late their events may come; microseconds.
     pub pushed: Vec<(String, i64)>,
+    /// The sources that are walked through.
+    pub walked: Vec<(String, Walked)>,
+    /// Who tells who is who in Slack, and how often he is asked; microseconds.
+    pub directory: Option<(Client, i64)>,
     pub limits: Limits,
-    pub sinks: Vec<(String, Box<dyn Sink>)>,
+    pub sinks: Vec<SinkSettings>,
     /// The tail is sealed when it holds so many events, or after so long.
     pub seal_rows: u64,
     pub seal_every: Duration,
@@ -63,6 +74,33 @@ pub struct Settings {
     pub enricher: Arc<Enricher>,
     pub resources: Resources,
     pub clock: Clock,
+}
+
+/// A source that is walked through.
+pub struct Walked {
+    pub client: Client,
+    pub settings: source::slack::Settings,
+}
+
+/// A sink, and what goes there.
+pub struct SinkSettings {
+    pub name: String,
+    pub sink: Box<dyn Sink>,
+    pub feed: Feed,
+}
+
+/// What goes to a sink.
+#[derive(Debug)]
+pub enum Feed {
+    Anomalies,
+    /// Raw events: those that meet a condition, or all.
+    Events(Option<Filter>),
+}
+
+impl SinkSettings {
+    fn takes_anomalies(&self) -> bool {
+        matches!(self.feed, Feed::Anomalies)
+    }
 }
 
 /// Why the service cannot start, or had to end.
@@ -120,7 +158,7 @@ impl Service {
         }
         let shared = Arc::new(Shared::new(metrics, &settings));
         for (sink, entries) in reader.waiting()? {
-            if settings.sinks.iter().all(|(name, _)| *name != sink) {
+            if settings.sinks.iter().all(|known| known.name != sink) {
                 tracing::warn!(
                     sink,
                     entries,
@@ -142,7 +180,6 @@ impl Service {
             steps,
         )?;
         let intake = Intake::new(&settings, Arc::clone(&shared), requests);
-        let mut sinks = Vec::new();
         let mut service = Self {
             intake: Arc::new(intake),
             shared: Arc::clone(&shared),
@@ -151,16 +188,19 @@ impl Service {
             store: Arc::clone(&store),
             _lock: lock,
         };
-        for (name, sink) in settings.sinks {
-            sinks.push(name.clone());
-            let delivery = deliver::Delivery {
+        let told = settings.sinks.iter().filter(|sink| sink.takes_anomalies());
+        let sinks = told.map(|sink| sink.name.clone()).collect();
+        service.deliver(settings.sinks, &settings.store, &ending)?;
+        service.walk(settings.walked, &settings.store, &ending)?;
+        if let Some((client, every)) = settings.directory {
+            let directory = directory::Directory {
+                client,
+                every,
                 store: Arc::clone(&store),
                 reader: Reader::open(&settings.store)?,
                 shared: Arc::clone(&shared),
-                name,
-                sink,
             };
-            service.stage("deliver", &ending, move || delivery.run())?;
+            service.stage("directory", &ending, move || directory.run())?;
         }
         let sealing = seal::Sealing {
             store: Arc::clone(&store),
@@ -197,6 +237,57 @@ impl Service {
             Ok(())
         })?;
         Ok(service)
+    }
+
+    /// Begins to deliver to each sink what is meant for it.
+    fn deliver(
+        &mut self,
+        sinks: Vec<SinkSettings>,
+        store: &Path,
+        ending: &UnboundedSender<Ended>,
+    ) -> Result<(), Error> {
+        let feeds = sinks.iter().filter(|sink| !sink.takes_anomalies());
+        let feeds: Vec<String> = feeds.map(|sink| sink.name.clone()).collect();
+        self.store.set_feeds(&feeds)?;
+        for SinkSettings { name, sink, feed } in sinks {
+            let (of_store, reader) = (Arc::clone(&self.store), Reader::open(store)?);
+            let queue: Box<dyn deliver::Queue> = match feed {
+                Feed::Anomalies => Box::new(deliver::Outbox::new(of_store, reader, &name)),
+                Feed::Events(filter) => {
+                    Box::new(deliver::Feed::new(of_store, reader, &name, filter))
+                }
+            };
+            let deliverer = deliver::Deliverer {
+                shared: Arc::clone(&self.shared),
+                name,
+                queue,
+                sink,
+            };
+            self.stage("deliver", ending, move || deliverer.run())?;
+        }
+        Ok(())
+    }
+
+    /// Begins to walk through each source that is walked through.
+    fn walk(
+        &mut self,
+        sources: Vec<(String, Walked)>,
+        store: &Path,
+        ending: &UnboundedSender<Ended>,
+    ) -> Result<(), Error> {
+        for (name, Walked { client, settings }) in sources {
+            let walking = walk::Walking {
+                name: name.into(),
+                client,
+                settings,
+                intake: Arc::clone(&self.intake),
+                store: Arc::clone(&self.store),
+                reader: Reader::open(store)?,
+                shared: Arc::clone(&self.shared),
+            };
+            self.stage("walk", ending, move || walking.run())?;
+        }
+        Ok(())
     }
 
     fn stage(
@@ -304,7 +395,11 @@ fn watermarks(settings: &Settings, reader: &Reader) -> Result<Watermarks, Error>
     let watermark = reader.watermark()?.unwrap_or(i64::MIN);
     let mut watermarks = Watermarks::new(settings.limits.stall, watermark);
     // What came from a source that is not there any more is judged all the same.
-    let is_gone = |name: &String| settings.pushed.iter().all(|(source, _)| source != name);
+    let is_gone = |name: &String| {
+        let pushed = settings.pushed.iter().map(|(source, _)| source);
+        let walked = settings.walked.iter().map(|(source, _)| source);
+        pushed.chain(walked).all(|source| source != name)
+    };
     for (name, progress) in known.iter().filter(|(name, _)| is_gone(name)) {
         let silent = Progress {
             age: i64::MAX,
@@ -312,11 +407,15 @@ fn watermarks(settings: &Settings, reader: &Reader) -> Result<Watermarks, Error>
         };
         watermarks.add(name, Kind::Pushed { lateness: 0 }, silent, now);
     }
-    for (name, lateness) in &settings.pushed {
+    let pushed = settings.pushed.iter().map(|(name, lateness)| {
+        let lateness = *lateness;
+        (name, Kind::Pushed { lateness })
+    });
+    let walked = settings.walked.iter().map(|(name, _)| (name, Kind::Walked));
+    for (name, kind) in pushed.chain(walked) {
         let progress = known.iter().find(|(known, _)| known == name);
         let progress = progress.map_or(Progress::default(), |(_, progress)| *progress);
-        let lateness = *lateness;
-        watermarks.add(name, Kind::Pushed { lateness }, progress, now);
+        watermarks.add(name, kind, progress, now);
     }
     Ok(watermarks)
 }

@@ -29,7 +29,9 @@ pub(super) struct Shared {
     pub fresh: Fresh,
     /// Rows that were admitted and are not judged.
     pub backlog: AtomicI64,
-    /// By sink, entries of the outbox.
+    /// All sinks.
+    pub sinks: Vec<String>,
+    /// By sink of anomalies, entries of the outbox.
     pub waiting: BTreeMap<String, AtomicU64>,
     /// What is amiss, by what it is amiss with.
     amiss: Mutex<BTreeMap<String, String>>,
@@ -77,10 +79,8 @@ pub(super) const JUDGING: &str = "store, writing what was found";
 
 impl Shared {
     pub fn new(metrics: Metrics, settings: &Settings) -> Self {
-        let waiting = settings
-            .sinks
-            .iter()
-            .map(|(name, _)| (name.clone(), AtomicU64::new(0)));
+        let told = settings.sinks.iter().filter(|sink| sink.takes_anomalies());
+        let waiting = told.map(|sink| (sink.name.clone(), AtomicU64::new(0)));
         Self {
             metrics,
             clock: settings.clock.clone(),
@@ -91,6 +91,11 @@ impl Shared {
             is_over: AtomicBool::new(false),
             tail_rows: AtomicU64::new(0),
             backlog: AtomicI64::new(0),
+            sinks: settings
+                .sinks
+                .iter()
+                .map(|sink| sink.name.clone())
+                .collect(),
             waiting: waiting.collect(),
             amiss: Mutex::default(),
             roles: RwLock::default(),

@@ -40,12 +40,12 @@ impl Watching {
         let metrics = &self.shared.metrics;
         metrics.tail_events.set(totals.tail_rows as i64);
         metrics.archive_segments.set(totals.segments as i64);
-        let waiting = self.reader.waiting()?;
-        for name in self.shared.waiting.keys() {
-            let entries = waiting.iter().find(|(sink, _)| sink == name);
-            let entries = entries.map_or(0, |(_, entries)| *entries);
-            let gauge = metrics.outbox_entries.with_label_values(&[name]);
-            gauge.set(entries as i64);
+        let dead = self.reader.dead()?;
+        for name in &self.shared.sinks {
+            let letters = dead.iter().find(|(sink, _)| sink == name);
+            let letters = letters.map_or(0, |(_, letters)| *letters);
+            let gauge = metrics.dead_letters.with_label_values(&[name]);
+            gauge.set(letters as i64);
         }
         let now = self.shared.clock.now() as f64 / 1e6;
         let watermark = metrics.watermark_seconds.get();

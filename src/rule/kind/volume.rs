@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
 use serde_saphyr::Spanned;
 
 use super::super::document::OneOrMany;
@@ -32,13 +31,9 @@ settings! {
         /// After how long without an event a key begins anew, 90d by default.
         forget: Option<Spanned<String>>,
         /// Whether `high` is `medium` while many people do more than is likely; true by default.
-        surge: Option<Flag>,
+        surge: Option<bool>,
     }
 }
-
-#[derive(Debug, Deserialize)]
-#[serde(transparent)]
-struct Flag(bool);
 
 /// Exact sliding windows reach this far back.
 const LONGEST_SECS: i64 = 48 * 3600;
@@ -106,7 +101,7 @@ impl Volume {
              coalesce(json_get_float(finding, 'evidence', 'usually_unlikely'), 0.0)"
         );
         common.level = match self.surge {
-            Some(Flag(false)) => level.to_owned(),
+            Some(false) => level.to_owned(),
             _ => {
                 format!("CASE WHEN {level} = 'high' AND {is_surge} THEN 'medium' ELSE {level} END")
             }

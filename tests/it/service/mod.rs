@@ -2,7 +2,7 @@
 //!
 //! [`Service`] is a folder with all that it needs, and the process that runs in it.
 
-mod client;
+pub(super) mod client;
 mod disk;
 mod kill;
 mod mark;
@@ -33,26 +33,26 @@ use self::client::{Answer, Client};
 use super::{Folder, gridwatch};
 
 /// Where requests and pauses pass.
-static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().unwrap());
+pub(super) static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().unwrap());
 
 /// Some 17,700 events, in which several rules find something.
-static LOG: LazyLock<Log> = LazyLock::new(|| Log::simulated(60, 9));
+pub(super) static LOG: LazyLock<Log> = LazyLock::new(|| Log::simulated(60, 9));
 
 /// The first second of simulated logs, as Unix time.
-const MONDAY: i64 = simulate::DEFAULT_START;
+pub(super) const MONDAY: i64 = simulate::DEFAULT_START;
 
 /// Often enough that a test sees seals and snapshots.
 const USUAL: &str = "seal_secs: 1, seal_rows: 1024, snapshot_secs: 1";
 
 /// How long anything may take that comes for sure.
-const PATIENCE: Duration = Duration::from_secs(120);
+pub(super) const PATIENCE: Duration = Duration::from_secs(120);
 
-fn pause(time: Duration) {
+pub(super) fn pause(time: Duration) {
     RUNTIME.block_on(async { tokio::time::sleep(time).await });
 }
 
 /// Looks until something is there, for so long at most.
-fn wait_for<T>(what: &str, most: Duration, mut look: impl FnMut() -> Option<T>) -> T {
+pub(super) fn wait_for<T>(what: &str, most: Duration, mut look: impl FnMut() -> Option<T>) -> T {
     let watch = Stopwatch::start();
     loop {
         if let Some(found) = look() {
@@ -64,13 +64,13 @@ fn wait_for<T>(what: &str, most: Duration, mut look: impl FnMut() -> Option<T>) 
 }
 
 /// The log of a simulated organisation: an event a line, in order of time.
-struct Log {
-    lines: Vec<String>,
+pub(super) struct Log {
+    pub(super) lines: Vec<String>,
     networks: String,
 }
 
 impl Log {
-    fn simulated(users: u32, days: u32) -> Self {
+    pub(super) fn simulated(users: u32, days: u32) -> Self {
         let (mut events, mut networks, mut labels) = (Vec::new(), Vec::new(), Vec::new());
         let plan = Plan::new(users, days, 5);
         simulate::write(&plan, &mut events, &mut networks, &mut labels, &mut |_| ()).unwrap();
@@ -90,24 +90,24 @@ impl Log {
 }
 
 /// When the event of this line happened, in Unix seconds.
-fn second(line: &str) -> i64 {
+pub(super) fn second(line: &str) -> i64 {
     let event: Value = serde_json::from_str(line).unwrap();
     event["date_create"].as_i64().unwrap()
 }
 
-fn id(line: &str) -> String {
+pub(super) fn id(line: &str) -> String {
     let event: Value = serde_json::from_str(line).unwrap();
     event["id"].as_str().unwrap().to_owned()
 }
 
 /// The lines as a request brings them.
-fn body(lines: &[String]) -> Vec<u8> {
+pub(super) fn body(lines: &[String]) -> Vec<u8> {
     let parts = lines.iter().flat_map(|line| [line.as_str(), "\n"]);
     parts.collect::<String>().into_bytes()
 }
 
 /// A finding of Slack's own, which `slack_anomaly` passes on; of nobody else's events.
-fn finding(id: &str, second: i64) -> String {
+pub(super) fn finding(id: &str, second: i64) -> String {
     let user = json!({"type": "user", "user": {"id": format!("U{id}")}});
     json!({
         "id": id,
@@ -131,8 +131,8 @@ fn assert_same(what: &str, found: &[String], expected: &[String]) {
 }
 
 /// A service, which ends with the test at the latest.
-struct Service {
-    folder: Folder,
+pub(super) struct Service {
+    pub(super) folder: Folder,
     data: PathBuf,
     port: u16,
     /// What it logs, as `RUST_LOG` has it.
@@ -144,18 +144,18 @@ struct Service {
 
 impl Service {
     /// With these blocks of configuration besides the usual ones; not started yet.
-    fn new(log: &Log, blocks: &str) -> Self {
+    pub(super) fn new(log: &Log, blocks: &str) -> Self {
         let folder = Folder::with(&[]);
         let data = folder.path("data").into();
         Self::furnished(folder, data, log, blocks)
     }
 
     /// With its store in this folder.
-    fn over(data: &Path, log: &Log, blocks: &str) -> Self {
+    pub(super) fn over(data: &Path, log: &Log, blocks: &str) -> Self {
         Self::furnished(Folder::with(&[]), data.to_owned(), log, blocks)
     }
 
-    fn furnished(folder: Folder, data: PathBuf, log: &Log, blocks: &str) -> Self {
+    pub(super) fn furnished(folder: Folder, data: PathBuf, log: &Log, blocks: &str) -> Self {
         fs::write(folder.path("networks.csv"), &log.networks).unwrap();
         let mut service = Self {
             folder,
@@ -172,7 +172,7 @@ impl Service {
         service
     }
 
-    fn configure(&self, store: &str, blocks: &str) {
+    pub(super) fn configure(&self, store: &str, blocks: &str) {
         let (data, port) = (self.data.display(), self.port);
         let text = format!(
             "store: {{path: {data}, {store}}}
@@ -185,16 +185,16 @@ enrich: {{networks: [networks.csv]}}
         fs::write(self.config(), text).unwrap();
     }
 
-    fn config(&self) -> String {
+    pub(super) fn config(&self) -> String {
         self.folder.path("gridwatch.yaml")
     }
 
     /// What it said in all its runs.
-    fn log(&self) -> String {
+    pub(super) fn log(&self) -> String {
         fs::read_to_string(self.folder.path("log")).unwrap_or_default()
     }
 
-    fn token(&self, role: &str) -> String {
+    pub(super) fn token(&self, role: &str) -> String {
         let config = self.config();
         let ran = gridwatch(
             &["token", "create", "--config", &config, "--role", role],
@@ -204,17 +204,17 @@ enrich: {{networks: [networks.csv]}}
         ran.out.trim().to_owned()
     }
 
-    fn client(&self, token: &str) -> Client {
+    pub(super) fn client(&self, token: &str) -> Client {
         Client::new(self.port, token)
     }
 
     /// Whoever pushes events.
-    fn sender(&self) -> Client {
+    pub(super) fn sender(&self) -> Client {
         self.client(&self.ingest)
     }
 
     /// Begins a run, as the last arguments of this command if there is one.
-    fn spawn_by(&mut self, wrapper: &[&str]) {
+    pub(super) fn spawn_by(&mut self, wrapper: &[&str]) {
         let log = File::options()
             .create(true)
             .append(true)
@@ -232,38 +232,38 @@ enrich: {{networks: [networks.csv]}}
         self.child = Some(child.unwrap());
     }
 
-    fn spawn(&mut self) {
+    pub(super) fn spawn(&mut self) {
         self.spawn_by(&[]);
     }
 
-    fn start(&mut self) {
+    pub(super) fn start(&mut self) {
         self.spawn();
         self.await_ready();
     }
 
-    fn await_ready(&mut self) {
+    pub(super) fn await_ready(&mut self) {
         wait_for("readiness", PATIENCE, || {
             self.assert_runs();
             self.is_ready().then_some(())
         });
     }
 
-    fn is_ready(&self) -> bool {
+    pub(super) fn is_ready(&self) -> bool {
         self.readiness().is_some_and(|answer| answer.status == 200)
     }
 
     /// What it answers to who asks whether it is ready; `None` if nobody answers.
-    fn readiness(&self) -> Option<Answer> {
+    pub(super) fn readiness(&self) -> Option<Answer> {
         self.client("").get("/-/ready").ok()
     }
 
-    fn assert_runs(&mut self) {
+    pub(super) fn assert_runs(&mut self) {
         let ended = self.child.as_mut().unwrap().try_wait().unwrap();
         assert!(ended.is_none(), "it ended by itself: {}", self.log());
     }
 
     /// Pulls the plug.
-    fn kill(&mut self) {
+    pub(super) fn kill(&mut self) {
         self.assert_runs();
         let child = self.child.as_mut().unwrap();
         child.kill().unwrap();
@@ -272,7 +272,7 @@ enrich: {{networks: [networks.csv]}}
     }
 
     /// Sends SIGTERM.
-    fn terminate(&self) {
+    pub(super) fn terminate(&self) {
         let pid = self.child.as_ref().unwrap().id();
         let sent = Command::new("sh")
             .args(["-c", &format!("kill -TERM {pid}")])
@@ -281,7 +281,7 @@ enrich: {{networks: [networks.csv]}}
     }
 
     /// Waits until it ends, and gives its exit code.
-    fn await_end(&mut self, most: Duration) -> Option<i32> {
+    pub(super) fn await_end(&mut self, most: Duration) -> Option<i32> {
         let child = self.child.as_mut().unwrap();
         let status = wait_for("its end", most, || child.try_wait().unwrap());
         self.child = None;
@@ -289,7 +289,7 @@ enrich: {{networks: [networks.csv]}}
     }
 
     /// Ends it as operators do; gives how long that took.
-    fn stop(&mut self) -> Duration {
+    pub(super) fn stop(&mut self) -> Duration {
         let watch = Stopwatch::start();
         self.terminate();
         let code = self.await_end(Duration::from_secs(30));
@@ -298,7 +298,7 @@ enrich: {{networks: [networks.csv]}}
     }
 
     /// Runs it where it refuses to; gives its exit code and what it said.
-    fn refuse(&mut self) -> (Option<i32>, String) {
+    pub(super) fn refuse(&mut self) -> (Option<i32>, String) {
         let before = self.log().len();
         self.spawn();
         let code = self.await_end(Duration::from_secs(30));
@@ -306,7 +306,7 @@ enrich: {{networks: [networks.csv]}}
     }
 
     /// A metric with its labels, without `gridwatch_`; 0 if it was not seen yet.
-    fn metric(&self, name: &str) -> f64 {
+    pub(super) fn metric(&self, name: &str) -> f64 {
         let answer = self.client(&self.metrics).get("/metrics").unwrap();
         let mut lines = answer.text.lines();
         let value = lines.find_map(|line| {
@@ -317,13 +317,13 @@ enrich: {{networks: [networks.csv]}}
         value.map_or(0.0, |value| value.parse().unwrap())
     }
 
-    fn reader(&self) -> Reader {
+    pub(super) fn reader(&self) -> Reader {
         Reader::open(&self.data).unwrap()
     }
 
     /// Waits until all events up to this second are judged, and the sink was told of what was found;
     /// gives how long that took.
-    fn await_judged(&self, newest: i64) -> Duration {
+    pub(super) fn await_judged(&self, newest: i64) -> Duration {
         let watch = Stopwatch::start();
         let reader = self.reader();
         wait_for("judgement", PATIENCE, || {
@@ -335,23 +335,23 @@ enrich: {{networks: [networks.csv]}}
     }
 
     /// The anomalies that it stored.
-    fn stored(&self) -> Vec<String> {
+    pub(super) fn stored(&self) -> Vec<String> {
         self.reader().anomalies().unwrap()
     }
 
     /// What the rules find in these lines, taken as a file.
-    fn found_in(&self, lines: &[String]) -> Vec<String> {
+    pub(super) fn found_in(&self, lines: &[String]) -> Vec<String> {
         let path = self.folder.path("expected.ndjson");
         fs::write(&path, body(lines)).unwrap();
         self.detect(&[&path])
     }
 
     /// What the rules find in what it keeps.
-    fn found_in_store(&self, execution: &str) -> Vec<String> {
+    pub(super) fn found_in_store(&self, execution: &str) -> Vec<String> {
         self.detect(&["--archive", "--execution", execution])
     }
 
-    fn detect(&self, arguments: &[&str]) -> Vec<String> {
+    pub(super) fn detect(&self, arguments: &[&str]) -> Vec<String> {
         let config = self.config();
         let usual = ["detect", "--config", &config, "--format", "ndjson"];
         let ran = gridwatch(&[&usual[..], arguments].concat(), b"");
@@ -360,7 +360,7 @@ enrich: {{networks: [networks.csv]}}
     }
 
     /// The ids of all events that it keeps, sorted.
-    fn kept(&self) -> Vec<String> {
+    pub(super) fn kept(&self) -> Vec<String> {
         let view = self.reader().view(Span::All).unwrap();
         let column: ColumnSet = [Column::EventId].into_iter().collect();
         let mut kept: Vec<String> = Vec::new();
@@ -375,7 +375,7 @@ enrich: {{networks: [networks.csv]}}
     }
 
     /// Fails unless it keeps each of these events once, and no other.
-    fn assert_keeps(&self, lines: &[String]) {
+    pub(super) fn assert_keeps(&self, lines: &[String]) {
         let mut expected: Vec<String> = lines.iter().map(|line| id(line)).collect();
         expected.sort_unstable();
         assert_same("an event", &self.kept(), &expected);
@@ -383,7 +383,7 @@ enrich: {{networks: [networks.csv]}}
 
     /// Fails unless the sink was told of every anomaly that is stored, as it is stored, and of no
     /// other; gives how often it was told of one in all. Nothing may be on its way to it.
-    fn assert_told(&self) -> usize {
+    pub(super) fn assert_told(&self) -> usize {
         let stored = self.stored();
         let parse = |record: &String| -> Value { serde_json::from_str(record).unwrap() };
         let stored = stored.iter().map(parse);
@@ -433,7 +433,7 @@ fn name(record: &Value) -> String {
 /// A port that is free, and none of those that the system gives to whoever connects: a client that
 /// asks for such a port while the service is down may be given the very same, and then meets itself
 /// there.
-fn free_port() -> u16 {
+pub(super) fn free_port() -> u16 {
     const FIRST: u16 = 12_000;
     const PORTS: u16 = 20_000;
     static NEXT: AtomicU16 = AtomicU16::new(0);
