@@ -234,7 +234,8 @@ fn begin(
         limits: Limits::default(),
         sinks: Vec::new(),
         seal_rows: 131_072,
-        seal_every: Duration::from_secs(60),
+        // A minute of simulated time passes in a moment.
+        seal_every: Duration::from_secs(1),
         snapshot_every: Duration::from_secs(300),
         ingest_bytes: INGEST_BYTES,
         rules,

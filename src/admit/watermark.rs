@@ -16,6 +16,9 @@ use crate::event::time::MICROS;
 /// microseconds.
 const YOUNG: i64 = 300 * MICROS;
 
+/// A clock that gains so much on another, in microseconds, was set.
+const STEP: i64 = MICROS;
+
 /// How a source gets its events; times in microseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -136,6 +139,17 @@ impl Watermarks {
         source.progress = source.progress.with(newest, now);
         if let Kind::Pushed { lateness } = source.kind {
             source.claim(newest.saturating_sub(lateness));
+        }
+    }
+
+    /// The clock was set forward by so much, in microseconds, or back: nobody was silent for that.
+    pub fn stepped(&mut self, by: i64) {
+        if by.abs() < STEP {
+            return;
+        }
+        for source in self.sources.values_mut() {
+            source.last_heard = source.last_heard.saturating_add(by);
+            source.held_until = source.held_until.saturating_add(by);
         }
     }
 
@@ -352,6 +366,17 @@ mod tests {
         all.walked("grid", Some(1_028 * S), 1_031 * S);
         assert_eq!(all.tick(1_031 * S), [gap(Some(998 * S))]);
         assert_eq!(all.watermark(), 1_028 * S);
+    }
+
+    #[test]
+    fn a_clock_that_is_set_makes_nobody_silent() {
+        let mut all = of(&[("grid", WALKED)]);
+        all.walked("grid", Some(998 * S), 1_000 * S);
+        all.stepped(3_600 * S);
+        assert_eq!(all.tick(4_601 * S), []);
+        all.stepped(-3_600 * S);
+        assert_eq!(all.tick(1_002 * S), []);
+        assert_eq!(all.tick(1_061 * S).len(), 1, "and now it is");
     }
 
     #[test]

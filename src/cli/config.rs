@@ -57,7 +57,7 @@ fn check(file: &ConfigFile, out: &mut dyn Write) -> Result<(), Failure> {
         (Err(failure), Ok(_)) | (Ok(_), Err(failure)) => return Err(failure),
     };
     for (name, sink) in &setup.config().sinks {
-        sinks::feed(&setup, sink)
+        sinks::check(&setup, sink)
             .with_context(|| format!("sink `{name}`"))
             .map_err(Failure::usage)?;
     }

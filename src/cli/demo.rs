@@ -22,7 +22,7 @@ use crate::enrich::Enricher;
 use crate::enrich::network::Networks;
 use crate::event::time::MICROS;
 use crate::list::Lists;
-use crate::pipeline::service::{Feed, Service, Settings, SinkSettings, Walked};
+use crate::pipeline::service::{Directory, Feed, Service, Settings, SinkSettings, Walked};
 use crate::simulate::slack::{FakeSlack, Options};
 use crate::simulate::{self, Plan};
 use crate::sink::Format;
@@ -101,6 +101,8 @@ impl Demo {
         let clock = Clock::fast(start * MICROS, f64::from(self.speed));
         let slack = slack(simulated, &clock).await.map_err(Failure::internal)?;
         let seen = Seen::new(start * MICROS);
+        let asked = interrupted().map_err(Failure::internal)?;
+        tokio::pin!(asked);
         let settings = self.settings(folder, simulated, &slack, &clock, &seen)?;
         let watch = Stopwatch::start();
         let starting =
@@ -110,7 +112,7 @@ impl Demo {
         tokio::select! {
             () = self.over() => {}
             () = finished(&clock, end * MICROS + AFTER) => {}
-            asked = interrupted() => asked.map_err(Failure::internal)?,
+            () = &mut asked => {}
             error = service.failed() => return Err(run::failure(error)),
         }
         // What the clock says just then is as far as it went.
@@ -178,7 +180,11 @@ impl Demo {
             store: folder.join("store"),
             pushed: Vec::new(),
             walked: vec![("grid".to_owned(), walked)],
-            directory: Some((client(slack.web_endpoint())?, 3_600 * MICROS)),
+            directory: Some(Directory {
+                client: client(slack.web_endpoint())?,
+                teams: Vec::new(),
+                every: 3_600 * MICROS,
+            }),
             limits: Limits::default(),
             sinks: [shown].into_iter().chain(file).collect(),
             seal_rows: 131_072,
@@ -210,15 +216,16 @@ async fn finished(clock: &Clock, end: i64) {
     }
 }
 
-/// Is over when somebody asks to end.
-async fn interrupted() -> io::Result<()> {
+/// Is over when somebody asks to end; it is listened for from the call on.
+fn interrupted() -> io::Result<impl Future<Output = ()>> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
-    Ok(())
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
 }
 
 fn say(line: &str) -> Result<(), Failure> {

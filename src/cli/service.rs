@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 
 use super::detect::resources;
 use super::setup::{NetworkFiles, Setup};
@@ -16,7 +16,7 @@ use crate::config::secret::Secret;
 use crate::config::{self, Endpoint, Since, Source, WebApi};
 use crate::enrich::Enricher;
 use crate::event::time::MICROS;
-use crate::pipeline::service::{Settings, Walked};
+use crate::pipeline::service::{Directory, Settings, Walked};
 use crate::slack::Client;
 use crate::source::slack as walking;
 
@@ -48,16 +48,12 @@ pub(super) fn settings(setup: &Setup) -> Result<Settings, Failure> {
         }
     }
     let slack = config.slack.as_ref().filter(|slack| slack.lists_secs > 0);
-    let directory = match slack.map(|slack| Ok((web(setup, slack)?, slack.lists_secs))) {
-        None | Some(Ok((None, _))) => None,
-        Some(Ok((Some(client), secs))) => Some((client, micros(secs))),
-        Some(Err(failure)) => return Err(failure),
-    };
+    let directory = slack.map(|slack| directory(setup, slack)).transpose()?;
     Ok(Settings {
         store: setup.store_path(),
         pushed,
         walked,
-        directory,
+        directory: directory.flatten(),
         limits: Limits {
             future: micros(config.admission.future_secs),
             late: micros(config.admission.late_max_secs),
@@ -107,6 +103,15 @@ fn walked(setup: &Setup, slack: &config::Slack, clock: &Clock) -> Result<Walked,
     })
 }
 
+fn directory(setup: &Setup, slack: &WebApi) -> Result<Option<Directory>, Failure> {
+    let client = web(setup, slack)?;
+    Ok(client.map(|client| Directory {
+        client,
+        teams: slack.teams.clone(),
+        every: micros(slack.lists_secs),
+    }))
+}
+
 /// Slack's Web API, if there is a token for it.
 ///
 /// # Errors
@@ -121,6 +126,13 @@ fn client(setup: &Setup, endpoint: &Endpoint, token: &Secret) -> Result<Client, 
     let token = secret(setup, token)
         .context("the token for Slack")
         .map_err(Failure::usage)?;
+    let is_graphic = |byte: u8| byte.is_ascii_graphic();
+    if !token.expose_secret().bytes().all(is_graphic) {
+        return Err(Failure::usage(anyhow!(
+            "the token for Slack holds spaces, line breaks or other characters that no request can: write it \
+             alone"
+        )));
+    }
     Client::new(endpoint.clone(), token).map_err(Failure::internal)
 }
 

@@ -1,13 +1,14 @@
 //! The sinks of the configuration, as the service wants them.
 
 use std::fs;
+use std::path::Path;
 
 use anyhow::Context;
 
 use super::Failure;
 use super::service::secret;
 use super::setup::Setup;
-use crate::clock;
+use crate::clock::{self, Clock};
 use crate::config::{self, Site, Target};
 use crate::detect::filter::Filter;
 use crate::pipeline::service::{Feed, SinkSettings};
@@ -33,11 +34,40 @@ pub(super) fn all(setup: &Setup) -> Result<Vec<SinkSettings>, Failure> {
     sinks.collect()
 }
 
+/// What is wrong with a sink, as far as can be told without its secrets and its receiver.
+///
+/// # Errors
+/// That.
+pub(super) fn check(setup: &Setup, sink: &config::Sink) -> anyhow::Result<()> {
+    feed(setup, sink)?;
+    match &sink.target {
+        Target::File { .. } => {}
+        Target::Webhook { site, .. } | Target::Splunk { site, .. } => {
+            http(setup, site)?;
+        }
+        Target::Syslog {
+            address,
+            is_encrypted,
+            ca,
+            allow_private,
+        } => {
+            syslog(
+                setup,
+                address,
+                (*is_encrypted, ca.as_deref()),
+                *allow_private,
+                Format::Native,
+            )?;
+        }
+    }
+    Ok(())
+}
+
 /// What goes to a sink.
 ///
 /// # Errors
 /// What is wrong with its condition.
-pub(super) fn feed(setup: &Setup, sink: &config::Sink) -> anyhow::Result<Feed> {
+fn feed(setup: &Setup, sink: &config::Sink) -> anyhow::Result<Feed> {
     let condition = match &sink.feed {
         config::Feed::Anomalies => return Ok(Feed::Anomalies),
         config::Feed::Events(condition) => condition.as_ref(),
@@ -63,7 +93,12 @@ fn one(setup: &Setup, sink: &config::Sink) -> anyhow::Result<Box<dyn Sink>> {
         }
         Target::Webhook { site, secret: key } => {
             let key = key.as_ref().map(|key| secret(setup, key)).transpose()?;
-            Box::new(Webhook::new(http(setup, site)?, key, format))
+            Box::new(Webhook::new(
+                http(setup, site)?,
+                key,
+                format,
+                Clock::system(),
+            ))
         }
         Target::Splunk {
             site,
@@ -89,18 +124,28 @@ fn one(setup: &Setup, sink: &config::Sink) -> anyhow::Result<Box<dyn Sink>> {
             ca,
             allow_private,
         } => {
-            let ca = ca.as_ref().map(|ca| setup.resolve(ca));
-            let tls = is_encrypted.then_some(Tls { ca });
-            let host = hostname();
-            Box::new(Syslog::new(
-                address.clone(),
-                tls,
-                *allow_private,
-                format,
-                &host,
-            )?)
+            let tls = (*is_encrypted, ca.as_deref());
+            Box::new(syslog(setup, address, tls, *allow_private, format)?)
         }
     })
+}
+
+fn syslog(
+    setup: &Setup,
+    address: &str,
+    (is_encrypted, ca): (bool, Option<&Path>),
+    allow_private: bool,
+    format: Format,
+) -> anyhow::Result<Syslog> {
+    let ca = ca.map(|ca| setup.resolve(ca));
+    let tls = is_encrypted.then_some(Tls { ca });
+    Ok(Syslog::new(
+        address.to_owned(),
+        tls,
+        allow_private,
+        format,
+        &hostname(),
+    )?)
 }
 
 fn http(setup: &Setup, site: &Site) -> anyhow::Result<HttpClient> {

@@ -173,6 +173,28 @@ impl Settings<'_> {
         }
     }
 
+    /// Texts, one or several of them; none if it is not written.
+    pub fn texts(&mut self, name: &'static str) -> Vec<Spanned<String>> {
+        let Some(written) = self.take(name) else {
+            return Vec::new();
+        };
+        let (referenced, defined) = (written.referenced, written.defined);
+        let values = match written.value {
+            Value::Array(values) => values,
+            value => vec![value],
+        };
+        let texts = values.iter().map(|value| {
+            let text = value.as_str().filter(|text| !text.is_empty());
+            text.map(|text| Spanned::new(text.to_owned(), referenced, defined))
+        });
+        let texts: Option<Vec<_>> = texts.collect();
+        texts.unwrap_or_else(|| {
+            let message = format!("`{name}` wants texts: [A, B]");
+            self.check.problem(referenced, message);
+            Vec::new()
+        })
+    }
+
     /// Yes or no.
     pub fn flag(&mut self, name: &'static str, default: bool) -> bool {
         let Some(written) = self.take(name) else {

@@ -136,6 +136,11 @@ pub(super) fn read(blocks: Option<Blocks>, check: &mut Check) -> BTreeMap<String
         let default = Some(Format::Native);
         let format = settings.word("format", "format", FORMATS, default);
         let feed = feed(&mut settings);
+        if format == Some(Format::Ocsf) && matches!(feed, Feed::Events(_)) {
+            let message =
+                "`events: true` sends events as Slack wrote them: leave out `format: ocsf`";
+            settings.problem(place, message.to_owned());
+        }
         settings.finish();
         if let (Some(target), Some(format)) = (target, format) {
             let sink = Sink {

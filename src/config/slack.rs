@@ -12,6 +12,8 @@ pub struct Slack {
     /// Without it nothing is called.
     pub token: Option<Secret>,
     pub web_endpoint: Endpoint,
+    /// Workspaces whose people and user groups are read, where the token is one of the organisation.
+    pub teams: Vec<String>,
     /// From one reading of people and groups to the next; 0 for none.
     pub lists_secs: u32,
 }
@@ -25,10 +27,22 @@ impl Slack {
         let token = settings.secret("token", is_written);
         let web_endpoint = settings.endpoint("web_endpoint", WEB_ENDPOINT);
         let lists_secs = settings.number("lists_secs", 0..=604_800, 3_600);
+        let teams = settings.texts("teams");
+        for team in &teams {
+            let is_id = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit();
+            if !team.value.starts_with('T') || !team.value.chars().all(is_id) {
+                let message = format!(
+                    "`{}` is no workspace: write its id, such as T0123ABCD",
+                    team.value
+                );
+                settings.problem(team.referenced, message);
+            }
+        }
         settings.finish();
         Some(Self {
             token,
             web_endpoint: web_endpoint?,
+            teams: teams.into_iter().map(|team| team.value).collect(),
             lists_secs,
         })
     }

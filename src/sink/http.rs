@@ -1,15 +1,19 @@
 //! Requests to addresses that the configuration fixes: where they may go, and what answers mean.
 //!
 //! Redirects are not followed and proxies are not used. Unless it is allowed, nothing goes to an address
-//! that is not public: whoever rules over a name must not reach through it what is inside.
+//! that is not public: whoever rules over a name must not reach through it what is inside. What is not
+//! encrypted goes to no address that is public.
 
 mod address;
+#[cfg(test)]
+mod authority;
 mod batches;
 #[cfg(test)]
 mod tests;
 
 use std::error::Error as Cause;
 use std::fs;
+use std::io;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -18,9 +22,11 @@ use reqwest::header::{HeaderMap, RETRY_AFTER};
 use reqwest::redirect::Policy;
 use reqwest::{Certificate, Client, ClientBuilder, StatusCode, Url};
 
-pub use self::address::is_public;
-use self::address::{NotPublic, PublicOnly};
-pub(super) use self::batches::{Batches, Limit};
+use self::address::OutOfReach;
+pub(super) use self::address::Reach;
+#[cfg(test)]
+pub(super) use self::authority::Authority;
+pub(super) use self::batches::{Batches, Limit, Standing};
 use super::Error;
 use crate::tls;
 
@@ -37,14 +43,25 @@ const MOST_ANSWER_BYTES: usize = 64 << 10;
 /// The longest that anybody may ask to be left alone.
 const LONGEST_WAIT: Duration = Duration::from_secs(3600);
 
+/// The most characters of an error that others may have written parts of.
+const MOST_TOLD: usize = 300;
+
+/// How often a delivery is declined on its own until another is tried in its place.
+pub(super) const DECLINES: usize = 10;
+
 const ALLOW_PRIVATE: &str = "set `allow_private: true` if it is meant to be inside";
+
+const ENCRYPT: &str = "write https, or an address on your own network";
+
+const UNTRUSTED: &str =
+    "check `ca`, and that it speaks TLS and its certificate is valid for the host in `url`";
 
 /// Where requests go.
 #[derive(Clone)]
 pub struct Destination {
     /// `https`, or plain `http` where that is allowed.
     pub url: Url,
-    /// Whether its address need not be public, and it may be `http`.
+    /// Whether its address need not be public. It may then be `http`, and must not be public if it is.
     pub allow_private: bool,
     /// A file of certificates in PEM that are trusted besides those of this machine.
     pub ca: Option<PathBuf>,
@@ -62,7 +79,7 @@ pub struct Answer {
     pub status: StatusCode,
     /// How long it wants to be left alone, an hour at most.
     pub retry_after: Option<Duration>,
-    /// The first 64 KiB. Whoever answers may write anything there.
+    /// The first 64 KiB, or what came of them. Whoever answers may write anything there.
     pub body: Vec<u8>,
 }
 
@@ -76,7 +93,9 @@ pub enum Outcome {
         at: Option<usize>,
         reason: String,
     },
-    /// It was not taken this time.
+    /// It was answered and not taken this time. The fault may be the destination's, or what was in it.
+    Declined(Error),
+    /// It was not taken this time, and the fault is not in it.
     Failed(Error),
 }
 
@@ -101,11 +120,14 @@ impl Destination {
             .no_gzip()
             .connect_timeout(CONNECT_TIMEOUT)
             .timeout(TIMEOUT);
-        if !self.allow_private {
-            self.check()?;
-            builder = builder.https_only(true).dns_resolver(PublicOnly);
-        }
-        if self.url.scheme() == "http" {
+        let is_encrypted = self.url.scheme() == "https";
+        let Some(reach) = Reach::of(is_encrypted, self.allow_private) else {
+            let remedy = "write https, or set `allow_private: true`";
+            return Err(("it is not encrypted".to_owned(), remedy));
+        };
+        self.check(reach)?;
+        builder = builder.https_only(is_encrypted).dns_resolver(reach);
+        if !is_encrypted {
             // It needs no certificates, and this machine may have none.
             return Ok(builder.tls_certs_only(Vec::<Certificate>::new()));
         }
@@ -116,19 +138,27 @@ impl Destination {
     }
 
     /// Refuses what the resolver never sees.
-    fn check(&self) -> Result<(), Problem> {
-        if self.url.scheme() != "https" {
-            let remedy = "write https, or set `allow_private: true`";
-            return Err(("it is not encrypted".to_owned(), remedy));
-        }
+    fn check(&self, reach: Reach) -> Result<(), Problem> {
         let host = self.url.host_str().unwrap_or_default();
         let host = host.trim_start_matches('[').trim_end_matches(']');
         match host.parse::<IpAddr>() {
-            Ok(address) if !is_public(address) => {
-                Err((format!("{address} is no public address"), ALLOW_PRIVATE))
+            Ok(address) if !reach.allows(address) => {
+                let what = match reach {
+                    Reach::Private => "a public address, and it is not encrypted",
+                    Reach::Public | Reach::Any => "no public address",
+                };
+                Err((format!("{address} is {what}"), remedy(reach)))
             }
             _ => Ok(()),
         }
+    }
+}
+
+/// What to do about an address that may not be called.
+fn remedy(reach: Reach) -> &'static str {
+    match reach {
+        Reach::Private => ENCRYPT,
+        Reach::Public | Reach::Any => ALLOW_PRIVATE,
     }
 }
 
@@ -184,16 +214,17 @@ impl HttpClient {
     /// Posts a body to an address of the destination.
     ///
     /// # Errors
-    /// When nothing came back.
+    /// When no status came back.
     pub async fn post(&self, url: Url, headers: HeaderMap, body: Vec<u8>) -> Result<Answer, Error> {
         let request = self.client.post(url).headers(headers).body(body);
         let answer = request.send().await;
         let mut answer = answer.map_err(|error| self.unreachable(error))?;
         let mut body = Vec::new();
         while body.len() < MOST_ANSWER_BYTES {
-            let piece = answer.chunk().await;
-            let piece = piece.map_err(|error| self.unreachable(error))?;
-            let Some(piece) = piece else { break };
+            // The status is known, and tells more than a body that breaks off.
+            let Ok(Some(piece)) = answer.chunk().await else {
+                break;
+            };
             let room = MOST_ANSWER_BYTES - body.len();
             body.extend_from_slice(&piece[..piece.len().min(room)]);
         }
@@ -206,15 +237,29 @@ impl HttpClient {
 
     /// What an answer means by its status alone.
     pub fn outcome(&self, answer: &Answer) -> Outcome {
-        let reason = format!("it answered {}", answer.status);
         match meaning(answer.status) {
             Meaning::Taken => Outcome::Taken,
-            Meaning::Refused => Outcome::Refused { at: None, reason },
-            Meaning::Later => Outcome::Failed(Error {
-                retry_after: answer.retry_after,
-                ..self.error(reason, "it is asked again; check how it fares")
-            }),
-            Meaning::Wrong(remedy) => Outcome::Failed(self.error(reason, remedy)),
+            Meaning::Refused => Outcome::Refused {
+                at: None,
+                reason: format!("it answered {}", answer.status),
+            },
+            Meaning::Later => self.declined(answer, "it is asked again; check how it fares"),
+            Meaning::Wrong(remedy) => self.declined(answer, remedy),
+        }
+    }
+
+    /// That a request was not taken this time, by its status. Who wants to be left alone is busy, whatever
+    /// was in the request.
+    pub fn declined(&self, answer: &Answer, remedy: &'static str) -> Outcome {
+        let error = Error {
+            retry_after: answer.retry_after,
+            ..self.error(format!("it answered {}", answer.status), remedy)
+        };
+        let is_busy = answer.status == StatusCode::TOO_MANY_REQUESTS;
+        if is_busy || answer.retry_after.is_some() {
+            Outcome::Failed(error)
+        } else {
+            Outcome::Declined(error)
         }
     }
 
@@ -230,13 +275,24 @@ impl HttpClient {
 
     fn unreachable(&self, error: reqwest::Error) -> Error {
         let error = error.without_url();
-        let is_private = causes(&error).any(|cause| cause.is::<NotPublic>());
-        let remedy = if is_private {
-            ALLOW_PRIVATE
-        } else {
-            "check `url`, and that it listens there and no firewall is in between"
-        };
-        self.error(told(&error), remedy)
+        let mut causes = causes(&error);
+        let remedy = causes.find_map(|cause| match cause.downcast_ref::<OutOfReach>() {
+            Some(refused) => Some(remedy(refused.reach)),
+            None => is_of_tls(cause).then_some(UNTRUSTED),
+        });
+        let unreachable = "check `url`, and that it listens there and no firewall is in between";
+        self.error(told(&error), remedy.unwrap_or(unreachable))
+    }
+}
+
+/// Whether encryption failed. Errors of input and output hold others, which are not their causes.
+fn is_of_tls(cause: &(dyn Cause + 'static)) -> bool {
+    let inner = cause
+        .downcast_ref::<io::Error>()
+        .and_then(io::Error::get_ref);
+    match inner {
+        Some(inner) => is_of_tls(inner),
+        None => cause.is::<rustls::Error>(),
     }
 }
 
@@ -250,10 +306,11 @@ fn causes<'e>(error: &'e (dyn Cause + 'static)) -> impl Iterator<Item = &'e (dyn
     std::iter::successors(Some(error), |error| (*error).source())
 }
 
-/// An error with all causes, in a line. The other side may have written parts of it.
+/// An error with all causes, in a line and cut short. The other side may have written parts of it.
 fn told(error: &(dyn Cause + 'static)) -> String {
     let causes: Vec<String> = causes(error).map(|cause| cause.to_string()).collect();
-    causes.join(": ").escape_debug().to_string()
+    let told = causes.join(": ");
+    told.escape_debug().take(MOST_TOLD).collect()
 }
 
 /// What a status says.
@@ -273,8 +330,13 @@ fn meaning(status: StatusCode) -> Meaning {
         200..=299 => Meaning::Taken,
         300..=399 => Meaning::Wrong("write the address that it points to as `url`"),
         401 | 403 => Meaning::Wrong("check the secret that it knows us by"),
+        402 => Meaning::Wrong("check what is owed for it"),
         404 | 405 | 410 => Meaning::Wrong("check `url`"),
-        408 | 425 | 429 => Meaning::Later,
+        406 | 415 => Meaning::Wrong("check that what listens at `url` takes JSON"),
+        407 => Meaning::Wrong("check that no proxy which wants a password is in between"),
+        421 | 426 => Meaning::Wrong("check `url`, and the server that answers for its host"),
+        451 => Meaning::Wrong("ask those who run it why the law forbids it"),
+        408 | 409 | 423 | 424 | 425 | 429 => Meaning::Later,
         _ if status.is_client_error() => Meaning::Refused,
         _ => Meaning::Later,
     }

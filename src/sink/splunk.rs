@@ -15,19 +15,20 @@ mod tests;
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
+use std::mem;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use reqwest::Url;
 use reqwest::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue};
+use reqwest::{StatusCode, Url};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use serde_json::value::RawValue;
 
-use super::http::{Answer, Batches, HttpClient, Limit, Outcome};
+use super::http::{Answer, Batches, DECLINES, HttpClient, Limit, Outcome, Standing};
 use super::{Delivery, Error, Format, Kind, Report, Sink};
 use crate::event::time::MICROS;
 
@@ -35,6 +36,7 @@ use crate::event::time::MICROS;
 const LIMIT: Limit = Limit {
     entries: 512,
     bytes: 1 << 20,
+    declines: DECLINES,
 };
 
 /// Between two looks whether events are indexed.
@@ -42,6 +44,8 @@ const PAUSE: Duration = Duration::from_secs(1);
 
 /// After so many looks the events are sent again.
 const MOST_LOOKS: u32 = 60;
+
+const NO_COLLECTOR: &str = "check that `url` is that of an HTTP Event Collector";
 
 const ENABLE: &str =
     "enable indexer acknowledgment for the token, or set `acknowledge: false` for this sink";
@@ -69,6 +73,7 @@ pub struct Splunk {
     events: Url,
     /// Where to ask whether events are indexed, if that is waited for.
     acknowledgments: Option<Url>,
+    standing: Standing<String>,
 }
 
 /// An event as the collector reads it.
@@ -130,6 +135,7 @@ impl Splunk {
             headers,
             events: client.below(&["services", "collector", "event"]),
             acknowledgments,
+            standing: Standing::default(),
             client,
         })
     }
@@ -179,9 +185,9 @@ impl Splunk {
             if reply.code == Some(0) {
                 return Outcome::Taken;
             }
+            // Filters in between say so, too, when they stop something.
             let reason = "it does not answer as Splunk does";
-            let remedy = "check that `url` is that of an HTTP Event Collector";
-            return Outcome::Failed(self.client.error(reason, remedy));
+            return Outcome::Declined(self.client.error(reason, NO_COLLECTOR));
         }
         match (reply.code, reply.code.and_then(problem)) {
             // No data; its format is invalid; the field `event` is missing; it is blank; its indexed
@@ -194,6 +200,10 @@ impl Splunk {
                 retry_after: answer.retry_after,
                 ..self.client.error(reason, remedy)
             }),
+            // No event is to blame.
+            _ if answer.status == StatusCode::BAD_REQUEST => {
+                self.client.declined(answer, NO_COLLECTOR)
+            }
             _ => self.client.outcome(answer),
         }
     }
@@ -226,7 +236,7 @@ impl Splunk {
             return Ok(reply.acks.get(&acknowledgment.to_string()) == Some(&true));
         }
         match self.outcome(&answer, &reply) {
-            Outcome::Failed(error) => Err(error),
+            Outcome::Failed(error) | Outcome::Declined(error) => Err(error),
             Outcome::Taken | Outcome::Refused { .. } => {
                 let reason = format!("it answered {} about what it indexed", answer.status);
                 Err(self.client.error(reason, ENABLE))
@@ -240,12 +250,15 @@ impl Sink for Splunk {
     async fn deliver(&mut self, deliveries: &[Delivery], _now: i64) -> Report {
         let events = deliveries.iter().map(|delivery| self.event(delivery));
         let events: Vec<String> = events.collect();
-        let mut batches = Batches::of(events.iter().map(String::len).collect(), LIMIT);
+        let standing = mem::take(&mut self.standing);
+        let mut batches = Batches::of(events, String::len, LIMIT, standing);
         while let Some(batch) = batches.upcoming() {
-            let outcome = self.send(&events[batch].concat()).await;
+            let outcome = self.send(&batch.concat()).await;
             batches.note(outcome);
         }
-        batches.into_report()
+        let report;
+        (report, self.standing) = batches.into_parts();
+        report
     }
 }
 
@@ -274,6 +287,10 @@ fn problem(code: u32) -> Option<(&'static str, &'static str)> {
             "set `acknowledge: true` for this sink",
         ),
         14 => ("it acknowledges nothing", ENABLE),
+        16 => (
+            "it takes no token in the address",
+            "write `url` without a query",
+        ),
         _ => return None,
     })
 }

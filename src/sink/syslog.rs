@@ -9,7 +9,8 @@
 //! Syslog acknowledges nothing. Deliveries are settled once the system has taken all their bytes and the
 //! receiver has not closed the connection by then, which is looked for before and after, and for a
 //! second on a new connection. What lies in buffers of either system when the receiver dies is lost,
-//! and nobody learns of it. What fails halfway is delivered whole again.
+//! and nobody learns of it. What fails halfway is delivered whole again, in smaller parts: the receiver
+//! may close on one of the messages. Who is lost alone again and again, while another is not, is refused.
 //!
 //! Receivers have limits of their own. An anomaly may be longer than the 8 KiB that rsyslog takes
 //! unless its `maxMessageSize` says otherwise.
@@ -19,17 +20,26 @@ mod receiver;
 #[cfg(test)]
 mod tests;
 
+use std::mem;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use async_trait::async_trait;
 
 use self::receiver::{Connection, Receiver};
+use super::http::{Batches, Limit, Outcome, Standing};
 use super::{Delivery, Error, Format, Report, Sink};
 
 /// The most bytes of a message, its length not counted: as many as rsyslog's `imtcp` takes unless its
 /// `MaxFrameSize` says otherwise. Beyond it rsyslog loses track of where messages begin.
 const MOST_BYTES: usize = 200_000;
+
+/// What is written before it is looked whether the connection holds.
+const LIMIT: Limit = Limit {
+    entries: 1000,
+    bytes: 4 << 20,
+    declines: 5,
+};
 
 /// A connection that lay idle for longer is opened anew: firewalls forget it and tell nobody.
 const MOST_IDLE: Duration = Duration::from_secs(120);
@@ -40,7 +50,11 @@ pub struct Syslog {
     format: Format,
     hostname: String,
     open: Option<Open>,
+    standing: Standing<Frame>,
 }
+
+/// A message after its length, or why it cannot be sent.
+type Frame = Result<String, String>;
 
 struct Open {
     connection: Connection,
@@ -57,12 +71,13 @@ pub struct Tls {
 
 impl Syslog {
     /// A receiver at `host:port`; without `tls` everyone in between can read and change what is sent.
-    /// Unless `allow_private` its address must be public, which each connection checks. Messages say
-    /// that they come from `hostname`, or from nobody if that has no place in a message. Nothing is
-    /// connected yet.
+    /// Unless `allow_private` its address must be public, and without `tls` it must not, which each
+    /// connection checks. Messages say that they come from `hostname`, or from nobody if that has no
+    /// place in a message. Nothing is connected yet.
     ///
     /// # Errors
-    /// When the address is none, or its certificates cannot be checked.
+    /// When the address is none, or its certificates cannot be checked; with neither `tls` nor
+    /// `allow_private`.
     pub fn new(
         address: String,
         tls: Option<Tls>,
@@ -75,42 +90,48 @@ impl Syslog {
             format,
             hostname: message::hostname(hostname).to_owned(),
             open: None,
+            standing: Standing::default(),
         })
     }
 
-    /// The frames of the deliveries, and the positions of those that are too long, each with the reason.
-    fn frames(&self, deliveries: &[Delivery]) -> (String, Vec<(usize, String)>) {
-        let (mut frames, mut refused) = (String::new(), Vec::new());
-        for (at, delivery) in deliveries.iter().enumerate() {
-            let message = message::message(delivery, self.format, &self.hostname);
-            let bytes = message.len();
-            if bytes > MOST_BYTES {
-                let reason = format!(
-                    "its message has {bytes} bytes, and syslog receivers take {MOST_BYTES}; get it by \
-                     another sink"
-                );
-                refused.push((at, reason));
-                continue;
-            }
-            frames.push_str(&message::framed(&message));
+    fn frame(&self, delivery: &Delivery) -> Frame {
+        let message = message::message(delivery, self.format, &self.hostname);
+        let bytes = message.len();
+        if bytes <= MOST_BYTES {
+            return Ok(message::framed(&message));
         }
-        (frames, refused)
+        Err(format!(
+            "its message has {bytes} bytes, and syslog receivers take {MOST_BYTES}; get it by another sink"
+        ))
     }
 
-    /// Writes the frames; `now` is the clock in microseconds.
-    async fn send(&mut self, frames: &str, now: i64) -> Result<(), Error> {
-        if frames.is_empty() {
-            return Ok(());
+    /// Writes the frames if all can be sent; `now` is the clock in microseconds.
+    async fn send(&mut self, frames: &[Frame], now: i64) -> Outcome {
+        let mut whole = String::new();
+        for (at, frame) in frames.iter().enumerate() {
+            match frame {
+                Ok(frame) => whole.push_str(frame),
+                Err(reason) => {
+                    return Outcome::Refused {
+                        at: Some(at),
+                        reason: reason.clone(),
+                    };
+                }
+            }
         }
-        let mut connection = self.connection(now).await?;
-        let sent = connection.send(frames.as_bytes()).await;
+        let mut connection = match self.connection(now).await {
+            Ok(connection) => connection,
+            Err(error) => return Outcome::Failed(error),
+        };
         // Half a message may be on its way, so a connection that failed is not used again.
-        sent.map_err(|reason| self.receiver.lost(&reason))?;
+        if let Err(reason) = connection.send(whole.as_bytes()).await {
+            return Outcome::Declined(self.receiver.lost(&reason));
+        }
         self.open = Some(Open {
             connection,
             used_at: now,
         });
-        Ok(())
+        Outcome::Taken
     }
 
     /// The connection that is open, or a new one.
@@ -129,13 +150,17 @@ impl Syslog {
 #[async_trait]
 impl Sink for Syslog {
     async fn deliver(&mut self, deliveries: &[Delivery], now: i64) -> Report {
-        let (frames, refused) = self.frames(deliveries);
-        match self.send(&frames, now).await {
-            Ok(()) => Report {
-                refused,
-                ..Report::all(deliveries.len())
-            },
-            Err(error) => Report::none(error),
+        let frames = deliveries.iter().map(|delivery| self.frame(delivery));
+        let frames: Vec<Frame> = frames.collect();
+        let standing = mem::take(&mut self.standing);
+        let size = |frame: &Frame| frame.as_ref().map_or(0, String::len);
+        let mut batches = Batches::of(frames, size, LIMIT, standing);
+        while let Some(batch) = batches.upcoming() {
+            let outcome = self.send(batch, now).await;
+            batches.note(outcome);
         }
+        let report;
+        (report, self.standing) = batches.into_parts();
+        report
     }
 }

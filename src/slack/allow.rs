@@ -99,6 +99,11 @@ impl Item {
     fn allowed(self) -> Result<Allowed, Error> {
         let cidrs = [self.trusted_cidr, self.trusted_cidrs];
         let asns = [self.trusted_asn, self.trusted_asns];
+        // A list under a name that nobody knows would be overwritten unseen.
+        if cidrs == [None, None] || asns == [None, None] {
+            let reason = "it lacks the list of trusted networks, or of autonomous systems";
+            return Err(Error::malformed(GET, reason.to_owned()));
+        }
         Ok(Allowed {
             cidrs: read_all(cidrs, cidr, "network in CIDR notation")?,
             asns: read_all(asns, asn, "number of an autonomous system")?,
@@ -150,19 +155,54 @@ mod tests {
     #[test]
     fn every_spelling_is_read() {
         for (body, cidrs, asns) in [
-            ("{}", &[][..], &[][..]),
-            (r#"{"trusted_cidr": null, "trusted_asns": []}"#, &[], &[]),
-            (r#"{"trusted_cidr": ["8.8.8.8/24"]}"#, &["8.8.8.8/24"], &[]),
-            (r#"{"trusted_cidrs": ["::/0"]}"#, &["::/0"], &[]),
-            (r#"{"trusted_asn": [64500, "64501"]}"#, &[], &[64500, 64501]),
-            (r#"{"trusted_asns": [4294967295]}"#, &[], &[u32::MAX]),
             (
-                r#"{"trusted_cidr": ["192.0.2.1"], "trusted_cidrs": ["192.0.2.0/24", "192.0.2.1"]}"#,
+                r#"{"trusted_cidr": [], "trusted_asns": []}"#,
+                &[][..],
+                &[][..],
+            ),
+            (
+                r#"{"trusted_cidr": ["8.8.8.8/24"], "trusted_asn": []}"#,
+                &["8.8.8.8/24"],
+                &[],
+            ),
+            (
+                r#"{"trusted_cidrs": ["::/0"], "trusted_asns": []}"#,
+                &["::/0"],
+                &[],
+            ),
+            (
+                r#"{"trusted_cidrs": [], "trusted_asn": [64500, "64501"]}"#,
+                &[],
+                &[64500, 64501],
+            ),
+            (
+                r#"{"trusted_cidr": [], "trusted_asns": [4294967295]}"#,
+                &[],
+                &[u32::MAX],
+            ),
+            (
+                r#"{"trusted_cidr": ["192.0.2.1"], "trusted_cidrs": ["192.0.2.0/24", "192.0.2.1"], "trusted_asn": []}"#,
                 &["192.0.2.0/24", "192.0.2.1"],
                 &[],
             ),
         ] {
             assert_eq!(parse(body), Ok(list(cidrs, asns)), "{body}");
+        }
+    }
+
+    #[test]
+    fn a_list_that_is_not_there_is_not_an_empty_one() {
+        for body in [
+            "{}",
+            r#"{"trusted_cidr": []}"#,
+            r#"{"trusted_asns": [64500]}"#,
+            r#"{"trusted_cidr": null, "trusted_asns": []}"#,
+            r#"{"cidrs": ["192.0.2.0/24"], "asns": []}"#,
+        ] {
+            assert!(
+                matches!(parse(body), Err(Error::Malformed { .. })),
+                "{body}"
+            );
         }
     }
 

@@ -55,24 +55,35 @@ impl Client {
     /// # Errors
     /// Any [`Error`]; where [`Error::is_unknown_here`], [`Self::users`] may do.
     pub async fn admin_users(&self, cursor: Option<&str>) -> Result<Listed<Member>, Error> {
-        self.people("admin.users.list", ADMIN_PAGE, cursor).await
+        self.people("admin.users.list", ADMIN_PAGE, None, cursor)
+            .await
     }
 
-    /// The people and bots whom the token sees, deactivated ones too, 200 at a time.
+    /// The people and bots of a workspace, deactivated ones too, 200 at a time. A token of the organisation
+    /// must name the workspace; one of a workspace need not.
     ///
     /// # Errors
     /// Any [`Error`].
-    pub async fn users(&self, cursor: Option<&str>) -> Result<Listed<Member>, Error> {
-        self.people("users.list", USERS_PAGE, cursor).await
+    pub async fn users(
+        &self,
+        team: Option<&str>,
+        cursor: Option<&str>,
+    ) -> Result<Listed<Member>, Error> {
+        self.people("users.list", USERS_PAGE, team, cursor).await
     }
 
-    /// All groups that are in use, with their members.
+    /// All groups of a workspace that are in use, with their members. A token of the organisation must name
+    /// the workspace; one of a workspace need not.
     ///
     /// # Errors
     /// Any [`Error`].
-    pub async fn user_groups(&self) -> Result<Vec<Group>, Error> {
+    pub async fn user_groups(&self, team: Option<&str>) -> Result<Vec<Group>, Error> {
         let method = "usergroups.list";
-        let form = [("include_users", "true"), ("include_disabled", "false")];
+        let form = [
+            ("include_users", Some("true")),
+            ("include_disabled", Some("false")),
+            ("team_id", team),
+        ];
         let body = self.post(method, &form).await?;
         let listed: Groups = read(method, &body, "an object with an array `usergroups`")?;
         Ok(listed.usergroups.into_iter().filter_map(group).collect())
@@ -82,9 +93,14 @@ impl Client {
         &self,
         method: &str,
         limit: &str,
+        team: Option<&str>,
         cursor: Option<&str>,
     ) -> Result<Listed<Member>, Error> {
-        let form = [("limit", Some(limit)), ("cursor", cursor)];
+        let form = [
+            ("limit", Some(limit)),
+            ("team_id", team),
+            ("cursor", cursor),
+        ];
         let body = self.post(method, &form).await?;
         let form = "an object with an array `users` or `members`";
         let listed: People = read(method, &body, form)?;

@@ -59,6 +59,33 @@ const UNKNOWN_HERE: &[&str] = &[
     "unknown_method",
 ];
 
+/// Codes of a person, a session or a conversation with which Slack never does this, or of a call that
+/// stays wrong.
+const PERMANENT: &[&str] = &[
+    "admin_unauthorized",
+    "bots_not_allowed",
+    "cannot_dm_bot",
+    "cannot_invalidate_primary_owner",
+    "cannot_reset_bot",
+    "cannot_reset_primary_owner",
+    "channel_not_found",
+    "invalid_arg_name",
+    "invalid_arguments",
+    "invalid_array_arg",
+    "is_archived",
+    "is_bot",
+    "messages_tab_disabled",
+    "msg_too_long",
+    "no_text",
+    "not_in_channel",
+    "restricted_action",
+    "session_not_found",
+    "session_reset_not_allowed",
+    "user_disabled",
+    "user_not_found",
+    "user_not_visible",
+];
+
 /// Why a call has no result. `method` names the call, such as `audit logs` or `admin.users.list`;
 /// `status` is that of HTTP; `code` is Slack's word for the error, empty where it says none; `needed`
 /// is the scope that the token lacks, where Slack tells. No token and no URL is in it, and nothing
@@ -88,7 +115,8 @@ pub enum Error {
         code: String,
         needed: Option<String>,
     },
-    /// Slack refuses the call as it is: another 4xx, or `ok: false` with another code.
+    /// Slack refuses the call as it is: another 4xx, or `ok: false` with another code. The status is 0 if
+    /// nothing was sent, because the answer is known.
     #[error(
         "Slack refuses {method} ({}): see what its reference of the method says of this",
         said(.status, .code, .needed.as_deref())
@@ -250,6 +278,17 @@ impl Error {
         let is_refusal = matches!(self, Self::Unauthorised { .. } | Self::Refused { .. });
         is_refusal && UNKNOWN_HERE.contains(&self.code())
     }
+
+    /// Whether Slack refuses the same call again, however long one waits: until somebody changes the
+    /// token, its rights, or what the call is about. Without a code that is not known, and false.
+    pub fn is_permanent(&self) -> bool {
+        let is_refusal = matches!(self, Self::Unauthorised { .. } | Self::Refused { .. });
+        let is_one_of = |codes: &[&str]| codes.contains(&self.code());
+        is_refusal
+            && [PERMANENT, UNAUTHORISED, UNKNOWN_HERE]
+                .into_iter()
+                .any(is_one_of)
+    }
 }
 
 /// The text with a question mark for each letter that is no printable ASCII, cut where it gets long.
@@ -330,6 +369,34 @@ mod tests {
             assert_eq!(error.is_unknown_here(), is_unknown, "{status} {code}");
             assert_eq!(error.code(), code, "{status}");
         }
+    }
+
+    #[test]
+    fn a_permanent_refusal_is_one_that_no_wait_helps() {
+        let permanent = "cannot_reset_primary_owner cannot_invalidate_primary_owner cannot_reset_bot \
+            bots_not_allowed user_not_found session_not_found missing_scope not_allowed_token_type \
+            feature_not_enabled not_an_admin admin_unauthorized token_revoked channel_not_found \
+            unknown_method";
+        for code in permanent.split_whitespace() {
+            for status in [200, 400, 403] {
+                assert!(refused(status, code).is_permanent(), "{status} {code}");
+            }
+        }
+        for (status, code) in [
+            (200, "user_session_reset_failed"),
+            (200, "session_invalidation_failed"),
+            (200, "failed_for_some_users"),
+            (200, "invalid_cursor"),
+            (200, "internal_error"),
+            (200, "ratelimited"),
+            (429, "user_not_found"),
+            (503, "user_not_found"),
+            (403, ""),
+            (404, ""),
+        ] {
+            assert!(!refused(status, code).is_permanent(), "{status} {code}");
+        }
+        assert!(!Error::malformed("users.list", "it ends too early").is_permanent());
     }
 
     #[test]

@@ -23,6 +23,8 @@ use super::directory::{Group, Member};
 use super::{Client, Error};
 use crate::config::Endpoint;
 
+mod measures;
+
 const TOKEN: &str = "xoxp-what-nobody-may-read";
 
 /// Long enough for everything that a test waits for, on a busy machine too.
@@ -139,7 +141,7 @@ async fn expect(site: &Site, status: u16, wait: Option<&'static str>, body: &str
         response(status, &headers, text.clone())
     });
     let logs = site.client.logs(&Query::default()).await.unwrap_err();
-    let users = site.client.users(None).await.unwrap_err();
+    let users = site.client.users(None, None).await.unwrap_err();
     assert_eq!(short(&logs), error, "logs: {status} {body}");
     assert_eq!(short(&users), error, "users: {status} {body}");
     assert!(logs.to_string().contains("audit logs"), "{logs}");
@@ -333,7 +335,8 @@ async fn what_is_cut_or_slow_is_given_up() {
         whole: SOON,
         ..PATIENT
     };
-    let scripts: [(&str, Limits, fn() -> Response); 4] = [
+    type Script = (&'static str, Limits, fn() -> Response);
+    let scripts: [Script; 4] = [
         ("cut", PATIENT, cut),
         ("stalled", impatient, stalled),
         ("trickling", in_a_hurry, trickling),
@@ -364,13 +367,13 @@ async fn the_status_of_a_failure_counts_when_its_body_is_cut() {
 async fn who_does_not_answer_is_not_there() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let client = client(PATIENT, listener.local_addr().unwrap().port());
-    let (error, ()) = tokio::join!(client.user_groups(), async {
+    let (error, ()) = tokio::join!(client.user_groups(None), async {
         // It hangs up, and nobody listens from now on.
         drop(listener.accept().await.unwrap());
         drop(listener);
     });
     assert_eq!(short(&error.unwrap_err()), "connection");
-    let error = client.user_groups().await.unwrap_err();
+    let error = client.user_groups(None).await.unwrap_err();
     assert_eq!(short(&error), "connection");
     assert!(error.to_string().contains("usergroups.list"), "{error}");
 }
@@ -401,7 +404,7 @@ async fn people_and_groups_are_listed() {
         site.answers(move || response(200, &[], format!(r#"{{"ok":true,"{word}":{people}}}"#)));
         for listed in [
             site.client.admin_users(cursor).await,
-            site.client.users(cursor).await,
+            site.client.users(None, cursor).await,
         ] {
             let listed = listed.unwrap();
             assert_eq!(listed.items, [member("U1"), member("W2")], "{word}");
@@ -417,7 +420,7 @@ async fn people_and_groups_are_listed() {
         handle: "sec".to_owned(),
         users: vec!["U1".to_owned()],
     };
-    assert_eq!(site.client.user_groups().await, Ok(vec![group]));
+    assert_eq!(site.client.user_groups(None).await, Ok(vec![group]));
 
     let asked = site.asked();
     let asked = asked

@@ -118,6 +118,9 @@ impl Store {
     }
 }
 
+/// Raw events beyond so many make room, the oldest first.
+const MOST_EVENTS: i64 = 100_000;
+
 /// Enters something that was refused.
 pub(super) fn enter(
     transaction: &rusqlite::Transaction<'_>,
@@ -131,5 +134,10 @@ pub(super) fn enter(
         "INSERT INTO dead_letter (sink, anomaly, event, reason, refused_at) VALUES (?, ?, ?, ?, ?)",
     )?;
     insert.execute(params![sink, anomaly, event, reason, now])?;
+    // Raw events are in the archive, too.
+    transaction.execute(
+        "DELETE FROM dead_letter WHERE event IS NOT NULL AND seq <= (SELECT max(seq) - ? FROM dead_letter)",
+        [MOST_EVENTS],
+    )?;
     Ok(())
 }

@@ -55,18 +55,23 @@ impl Reader {
 }
 
 impl Store {
-    /// Feeds these sinks, and no others: one that is new gets what comes from now on.
+    /// Feeds these sinks, and no others: one that is new gets what comes from now on. Gives those that are
+    /// not fed any more.
     ///
     /// # Errors
     /// When it cannot be written.
-    pub fn set_feeds(&self, sinks: &[String]) -> Result<(), Error> {
+    pub fn set_feeds(&self, sinks: &[String]) -> Result<Vec<String>, Error> {
         self.transaction("set feeds", |transaction| {
             let known: Vec<String> = {
                 let mut query = transaction.prepare("SELECT sink FROM feed_sink")?;
                 let rows = query.query_map([], |row| row.get(0))?;
                 rows.collect::<Result<_, _>>()?
             };
-            for sink in known.iter().filter(|sink| !sinks.contains(sink)) {
+            let gone: Vec<String> = known
+                .into_iter()
+                .filter(|sink| !sinks.contains(sink))
+                .collect();
+            for sink in &gone {
                 transaction.execute("DELETE FROM feed_sink WHERE sink = ?", [sink])?;
             }
             for sink in sinks {
@@ -76,7 +81,37 @@ impl Store {
                     [sink],
                 )?;
             }
-            forget(transaction)
+            forget(transaction)?;
+            Ok(gone)
+        })
+    }
+
+    /// Drops the oldest blocks of all feeds, so that at most so many rows wait; gives how many were dropped.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn trim_feeds(&self, most: u64) -> Result<u64, Error> {
+        self.transaction("trim feeds", |transaction| {
+            let mut left: i64 =
+                transaction.query_row("SELECT coalesce(sum(rows), 0) FROM feed", [], |row| {
+                    row.get(0)
+                })?;
+            let mut dropped = 0;
+            while left > most.cast_signed() {
+                let (seq, rows): (i64, i64) = transaction.query_row(
+                    "SELECT seq, rows FROM feed ORDER BY seq LIMIT 1",
+                    [],
+                    |row| Ok((row.get(0)?, row.get(1)?)),
+                )?;
+                transaction.execute("DELETE FROM feed WHERE seq = ?", [seq])?;
+                transaction.execute(
+                    "UPDATE feed_sink SET taken = ?1, rows = 0 WHERE taken < ?1",
+                    [seq],
+                )?;
+                left -= rows;
+                dropped += rows.unsigned_abs();
+            }
+            Ok(dropped)
         })
     }
 

@@ -204,7 +204,7 @@ mod tests {
         assert_eq!(reader.list_changes().expect("changes"), []);
         assert_eq!(
             store.heed_lists(100).expect("changes"),
-            [first.clone()],
+            std::slice::from_ref(&first),
             "those that wait"
         );
         enter(&store, &second);
@@ -212,7 +212,10 @@ mod tests {
             reader.list_changes().expect("changes"),
             [(100, first.clone())]
         );
-        assert_eq!(store.heed_lists(200).expect("changes"), [second.clone()]);
+        assert_eq!(
+            store.heed_lists(200).expect("changes"),
+            std::slice::from_ref(&second)
+        );
         assert_eq!(store.heed_lists(300).expect("changes"), []);
         assert!(!reader.has_waiting_lists().expect("an answer"));
         assert_eq!(

@@ -5,6 +5,7 @@ mod archive;
 mod careless;
 mod config;
 mod defects;
+mod demo;
 mod detect;
 mod home;
 mod invariance;

@@ -19,10 +19,11 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("anomaly", &[]),
     ("admit", &["event"]),
     ("store", &["event", "admit"]),
-    ("sink", &["event", "tls"]),
+    ("sink", &["event", "tls", "clock"]),
     ("serve", &["event", "telemetry", "clock"]),
     ("detect", &["event", "list", "config", "anomaly"]),
     ("rule", &["detect", "event", "config", "anomaly"]),
+    ("respond", &["anomaly", "event"]),
     ("simulate", &["clock"]),
     (
         "pipeline",

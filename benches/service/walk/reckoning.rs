@@ -145,7 +145,7 @@ impl Reckoning {
             Next::Wait(until) => self.now = until,
             Next::Call(query) => {
                 self.note_call(&query);
-                self.poller.answered(self.rates.page(&query, self.now));
+                self.poller.answered(self.rates.page(&query, self.now), at);
             }
             Next::Deliver(walked) => {
                 self.note_end(&walked);

@@ -18,6 +18,7 @@ use crate::admit::known::{Key, Known};
 use crate::admit::watermark::{Gap, Progress, Watermarks};
 use crate::admit::{Arrivals, Fate, Limits, Moment, Together};
 use crate::clock::Stopwatch;
+use crate::event::order::compacted;
 use crate::event::reject::Reject;
 use crate::event::schema::{Column, ColumnSet};
 use crate::event::time::rfc3339;
@@ -50,6 +51,8 @@ pub(super) struct Admission {
     refused: Repeats,
     /// Since a store that is amiss was last tried.
     probed: Stopwatch,
+    /// Both clocks as they were at the last tick.
+    ticked: Option<(i64, i64)>,
 }
 
 /// What became of a request, until it is on disk.
@@ -60,6 +63,8 @@ struct Decided {
     /// What is written, and the batch that it was made of.
     blocks: Vec<(Block, RecordBatch)>,
     refused: Vec<Refused>,
+    /// What a walk came upon that is no event.
+    repeats: HashSet<u64>,
     /// The events that joined the log.
     keys: Together,
     receipt: Receipt,
@@ -96,6 +101,7 @@ impl Admission {
             gaps: Vec::new(),
             refused: Repeats::default(),
             probed: Stopwatch::start(),
+            ticked: None,
         })
     }
 
@@ -123,6 +129,11 @@ impl Admission {
     /// Moves the watermark on by the clock; false when nobody evaluates any more.
     fn tick(&mut self) -> bool {
         let now = self.shared.clock.now();
+        let steady = self.shared.clock.steady();
+        if let Some((before, steady_before)) = self.ticked.replace((now, steady)) {
+            self.watermarks
+                .stepped((now - before) - (steady - steady_before));
+        }
         let is_taking = self.shared.has_begun() && !self.shared.is_amiss(ADMITTING);
         let gaps = if is_taking {
             self.watermarks.tick(now)
@@ -199,12 +210,15 @@ impl Admission {
         for mut arrival in arrivals {
             let batches = std::mem::take(&mut arrival.batches);
             let rejects = std::mem::take(&mut arrival.rejects);
-            let one = Decided::of(&arrival);
-            let Arrival { answer, room, .. } = arrival;
+            let (one, rows) = (Decided::of(&arrival), arrival_rows(&batches));
+            let Arrival {
+                answer, mut room, ..
+            } = arrival;
             match self.decide(one, batches, rejects, &moment, &mut together) {
                 Ok(one) => {
+                    room.shrink(one.blocks.iter().map(|(block, _)| block.rows).sum(), rows);
                     decided.push(one);
-                    answers.push((answer, room));
+                    answers.push((answer, Arc::new(room)));
                 }
                 Err(error) => {
                     self.shared.set_amiss(TELLING, Some(error.to_string()));
@@ -249,6 +263,9 @@ impl Admission {
             for (time, key) in one.keys {
                 self.known.insert(time, key);
             }
+            for repeat in one.repeats {
+                self.refused.insert(repeat);
+            }
             for ((block, batch), number) in one.blocks.into_iter().zip(&mut numbers) {
                 let rows = tail::admitted(&batch, &block.admission, ColumnSet::all());
                 let rows = match rows {
@@ -258,9 +275,12 @@ impl Admission {
                 };
                 // Few rows would keep the memory of all.
                 let is_worth = 2 * rows.num_rows() >= batch.num_rows();
-                if is_worth {
+                let rows = if is_worth {
                     self.shared.fresh.insert(number, rows.clone());
-                }
+                    rows
+                } else {
+                    compacted(&rows).unwrap_or(rows)
+                };
                 // Evaluation that is gone has said why.
                 let _ = self.steps.send(Step::Rows(rows, Arc::clone(&room)));
             }
@@ -325,8 +345,11 @@ impl Admission {
 
     /// What is no event is kept; once, however often a walk comes upon it.
     fn refuse(&mut self, one: &mut Decided, mut reject: Reject, kind: &'static str, now: i64) {
-        if one.walked.is_some() && !self.refused.insert(&reject) {
-            return;
+        if one.walked.is_some() {
+            let repeat = Repeats::key(&reject);
+            if self.refused.knows(repeat) || !one.repeats.insert(repeat) {
+                return;
+            }
         }
         reject.input = one.source.to_string();
         one.refused.push(Refused {
@@ -409,6 +432,7 @@ impl Decided {
             newest: None,
             blocks: Vec::new(),
             refused: Vec::new(),
+            repeats: HashSet::new(),
             keys: Together::default(),
             receipt: Receipt::default(),
         }
@@ -434,6 +458,10 @@ impl Decided {
     }
 }
 
+fn arrival_rows(batches: &[Encoded]) -> usize {
+    batches.iter().map(|one| one.batch.num_rows()).sum()
+}
+
 /// Each row by event time and id.
 fn named(batch: &RecordBatch) -> Vec<(i64, &str)> {
     let times = batch[Column::EventTime.name()]
@@ -454,10 +482,11 @@ fn future(line: &str, time: i64, moment: &Moment) -> Reject {
 }
 
 fn control(gap: &Gap, watermark: i64) -> Control {
-    let to = gap.to.map(rfc3339);
+    let time = |time: i64| (time > i64::MIN).then(|| rfc3339(time));
+    let (from, to) = (time(gap.from), gap.to.and_then(time));
     Control {
         watermark,
         kind: "gap",
-        body: json!({"source": gap.source, "from": rfc3339(gap.from), "to": to}).to_string(),
+        body: json!({"source": gap.source, "from": from, "to": to}).to_string(),
     }
 }

@@ -1,6 +1,6 @@
 //! Who is who in Slack: owners, admins, bots and user groups, read from time to time, as lists for rules.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +14,8 @@ use crate::store::{self, Reader, Store};
 
 pub(super) struct Directory {
     pub client: Client,
+    /// Workspaces to ask about; none for that of the token.
+    pub teams: Vec<String>,
     /// From one reading to the next, in microseconds.
     pub every: i64,
     pub store: Arc<Store>,
@@ -54,39 +56,39 @@ impl Directory {
     }
 
     async fn read_again_and_again(&self) {
+        let mut due = [i64::MIN; 2];
         while !self.shared.is_stopping() {
-            let begun = self.shared.clock.steady();
-            let people = self.people().await;
-            let groups = self.groups().await;
-            let mut is_whole = true;
-            for (what, read) in [("people", people), ("user groups", groups)] {
-                is_whole &= self.take(what, read);
+            let now = self.shared.clock.steady();
+            if due[0] <= now {
+                due[0] = now + self.take("people", self.people().await);
             }
-            let wait = if is_whole {
-                self.every
-            } else {
-                RETRY.min(self.every)
-            };
-            self.wait(begun + wait);
+            if due[1] <= now {
+                due[1] = now + self.take("user groups", self.groups().await);
+            }
+            self.wait(due[0].min(due[1]));
         }
     }
 
-    /// Enters what was read; false if it is to be read again soon. What Slack refuses for good, or does
-    /// not know, is not.
-    fn take(&self, what: &str, read: Result<Members, Missing>) -> bool {
+    /// Enters what was read; gives how long to wait before it is read again. What Slack refuses is not
+    /// asked for again soon.
+    fn take(&self, what: &str, read: Result<Members, Missing>) -> i64 {
         let entered = match read {
             Ok(members) => self
                 .enter(members)
-                .map_err(|error| (error.to_string(), false)),
-            Err(Missing::Stopped) => return true,
+                .map_err(|error| (error.to_string(), true)),
+            Err(Missing::Stopped) => return self.every,
             Err(Missing::Failed(error)) => {
-                let is_final = error.is_unknown_here() || error.is_unauthorised();
-                Err((error.to_string(), is_final))
+                let is_refused =
+                    error.is_unauthorised() || matches!(error, slack::Error::Refused { .. });
+                Err((error.to_string(), !is_refused))
             }
         };
         let reason = entered.as_ref().err().map(|(reason, _)| reason.clone());
         self.shared.set_amiss(&format!("Slack's {what}"), reason);
-        entered.map_or_else(|(_, is_final)| is_final, |()| true)
+        match entered {
+            Err((_, true)) => RETRY.min(self.every),
+            _ => self.every,
+        }
     }
 
     /// Enters how the lists have changed.
@@ -109,8 +111,12 @@ impl Directory {
         });
         let members = match of_organisation.await {
             Err(Missing::Failed(error)) if error.is_unknown_here() => {
-                let seen = self.all_pages(PACE, async |cursor| self.client.users(cursor).await);
-                seen.await?
+                let mut seen = Vec::new();
+                for team in self.teams() {
+                    let page = async |cursor: Option<&str>| self.client.users(team, cursor).await;
+                    seen.extend(self.all_pages(PACE, page).await?);
+                }
+                seen
             }
             read => read?,
         };
@@ -126,18 +132,49 @@ impl Directory {
         ]))
     }
 
-    /// User groups, a list each; one that is gone is empty.
+    /// User groups, a list each; one that is gone is empty. Where several would share a list it stays as it
+    /// was: whoever may make groups could put himself into it.
     async fn groups(&self) -> Result<Members, Missing> {
-        let groups = self.until_stopped(self.client.user_groups()).await?;
         let mut lists = Members::new();
         let known = self.reader.list_names().unwrap_or_default().into_iter();
         let known = known.filter(|name| name.starts_with(dynamic::GROUP));
         lists.extend(known.map(|name| (name, BTreeSet::new())));
-        for Group { handle, users, .. } in groups {
-            let list = lists.entry(dynamic::of_group(&handle)).or_default();
-            list.extend(users);
+        let mut of_list: BTreeMap<String, String> = BTreeMap::new();
+        let mut shared = BTreeSet::new();
+        for team in self.teams() {
+            let page = async |_: Option<&str>| {
+                let items = self.client.user_groups(team).await?;
+                let next_cursor = None;
+                Ok(Listed { items, next_cursor })
+            };
+            for Group { id, handle, users } in self.all_pages(PACE, page).await? {
+                let list = dynamic::of_group(&handle);
+                let first = of_list.entry(list.clone()).or_insert_with(|| id.clone());
+                if *first != id {
+                    shared.insert(list.clone());
+                }
+                lists.entry(list).or_default().extend(users);
+            }
         }
+        lists.retain(|list, _| !shared.contains(list));
+        let reason = (!shared.is_empty()).then(|| {
+            let shared: Vec<String> = shared.into_iter().collect();
+            format!(
+                "several user groups would make up {}, which stays as it was: rename their handles",
+                shared.join(", ")
+            )
+        });
+        self.shared
+            .set_amiss("handles of Slack's user groups", reason);
         Ok(lists)
+    }
+
+    /// The workspaces to ask about; `None` is that of the token.
+    fn teams(&self) -> Vec<Option<&str>> {
+        match self.teams.as_slice() {
+            [] => vec![None],
+            teams => teams.iter().map(|team| Some(team.as_str())).collect(),
+        }
     }
 
     async fn all_pages<T>(
@@ -146,6 +183,7 @@ impl Directory {
         page: impl AsyncFn(Option<&str>) -> Result<Listed<T>, slack::Error>,
     ) -> Result<Vec<T>, Missing> {
         let (mut items, mut cursor) = (Vec::new(), None::<String>);
+        let mut seen = HashSet::new();
         loop {
             let listed = match self.until_stopped(page(cursor.as_deref())).await {
                 Err(Missing::Failed(slack::Error::RateLimited {
@@ -159,11 +197,18 @@ impl Directory {
                 listed => listed?,
             };
             items.extend(listed.items);
-            match listed.next_cursor {
-                Some(next) if cursor.as_ref() != Some(&next) => cursor = Some(next),
-                _ => return Ok(items),
-            }
             self.wait(self.shared.clock.steady() + pace);
+            let Some(next) = listed.next_cursor else {
+                return Ok(items);
+            };
+            if !seen.insert(next.clone()) {
+                // Half a list would take people out of it.
+                return Err(Missing::Failed(slack::Error::Malformed {
+                    method: "a list of people".to_owned(),
+                    reason: "its pages come again and again".to_owned(),
+                }));
+            }
+            cursor = Some(next);
         }
     }
 

@@ -59,7 +59,6 @@ const RETRY: Duration = Duration::from_secs(1);
 impl Evaluation {
     /// Takes up where it was left, and judges until no step can come any more.
     pub fn run(self, steps: &Receiver<Step>) -> Result<(), Error> {
-        kept::heed_all(&self.reader, &self.lists)?;
         let job = Job {
             rules: &self.rules,
             input: Table::Events,

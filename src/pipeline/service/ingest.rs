@@ -39,7 +39,7 @@ pub(super) struct Arrival {
     /// What a walk says of its span; `None` where somebody pushed.
     pub walked: Option<Covered>,
     pub answer: oneshot::Sender<Result<Receipt, Refusal>>,
-    pub room: Arc<Room>,
+    pub room: Room,
 }
 
 impl Arrival {
@@ -65,7 +65,17 @@ pub(super) struct Encoded {
 
 /// Memory that events take until they are judged.
 pub(super) struct Room {
-    _permit: OwnedSemaphorePermit,
+    permit: OwnedSemaphorePermit,
+}
+
+impl Room {
+    /// Gives back what is not needed for so many rows of so many.
+    pub fn shrink(&mut self, rows: usize, of: usize) {
+        let units = self.permit.num_permits();
+        let needed = (units * rows).div_ceil(of.max(1));
+        // What is split off is given back.
+        drop(self.permit.split(units.saturating_sub(needed)));
+    }
 }
 
 /// Takes requests in. Each source has room of its own, so that none can keep another from moving
@@ -154,10 +164,11 @@ impl Intake {
     /// Room for so many bytes of lines; all there is if it is less.
     async fn room(&self, source: &Source, bytes: u64) -> Option<Room> {
         let units = (bytes as usize).saturating_mul(SPREAD).div_ceil(UNIT);
-        let units = units.clamp(1, self.most_bytes * SPREAD / UNIT) as u32;
+        // What waits to be judged has room of its own.
+        let units = units.clamp(1, (self.most_bytes * SPREAD / UNIT / 2).max(1)) as u32;
         let wait = Arc::clone(&source.room).acquire_many_owned(units);
         match tokio::time::timeout(PATIENCE, wait).await {
-            Ok(Ok(permit)) => Some(Room { _permit: permit }),
+            Ok(Ok(permit)) => Some(Room { permit }),
             _ => None,
         }
     }
@@ -199,7 +210,7 @@ impl Intake {
             rejects,
             walked,
             answer,
-            room: Arc::new(room),
+            room,
         };
         let sent = self.send(Request::Arrival(arrival)).await?;
         match answered.await {

@@ -59,8 +59,8 @@ pub struct Settings {
     pub pushed: Vec<(String, i64)>,
     /// The sources that are walked through.
     pub walked: Vec<(String, Walked)>,
-    /// Who tells who is who in Slack, and how often he is asked; microseconds.
-    pub directory: Option<(Client, i64)>,
+    /// Who tells who is who in Slack.
+    pub directory: Option<Directory>,
     pub limits: Limits,
     pub sinks: Vec<SinkSettings>,
     /// The tail is sealed when it holds so many events, or after so long.
@@ -80,6 +80,15 @@ pub struct Settings {
 pub struct Walked {
     pub client: Client,
     pub settings: source::slack::Settings,
+}
+
+/// Who tells who is who in Slack.
+pub struct Directory {
+    pub client: Client,
+    /// Workspaces to ask about; none for that of the token.
+    pub teams: Vec<String>,
+    /// From one reading to the next, in microseconds.
+    pub every: i64,
 }
 
 /// A sink, and what goes there.
@@ -166,6 +175,8 @@ impl Service {
                 );
             }
         }
+        // Conditions of sinks ask the lists, too.
+        super::kept::heed_all(&reader, &settings.lists)?;
         let watermarks = watermarks(&settings, &reader)?;
         let (requests, received) = sync_channel(REQUESTS);
         // What it holds is bounded by the room of the sources.
@@ -192,9 +203,15 @@ impl Service {
         let sinks = told.map(|sink| sink.name.clone()).collect();
         service.deliver(settings.sinks, &settings.store, &ending)?;
         service.walk(settings.walked, &settings.store, &ending)?;
-        if let Some((client, every)) = settings.directory {
+        if let Some(Directory {
+            client,
+            teams,
+            every,
+        }) = settings.directory
+        {
             let directory = directory::Directory {
                 client,
+                teams,
                 every,
                 store: Arc::clone(&store),
                 reader: Reader::open(&settings.store)?,
@@ -215,6 +232,7 @@ impl Service {
         };
         service.stage("seal", &ending, move || sealing.run())?;
         let watching = watch::Watching {
+            store: Arc::clone(&store),
             reader: Reader::open(&settings.store)?,
             shared: Arc::clone(&shared),
         };
@@ -248,7 +266,12 @@ impl Service {
     ) -> Result<(), Error> {
         let feeds = sinks.iter().filter(|sink| !sink.takes_anomalies());
         let feeds: Vec<String> = feeds.map(|sink| sink.name.clone()).collect();
-        self.store.set_feeds(&feeds)?;
+        for gone in self.store.set_feeds(&feeds)? {
+            tracing::warn!(
+                sink = gone,
+                "raw events that waited for this sink are dropped: it is not configured any more"
+            );
+        }
         for SinkSettings { name, sink, feed } in sinks {
             let (of_store, reader) = (Arc::clone(&self.store), Reader::open(store)?);
             let queue: Box<dyn deliver::Queue> = match feed {

@@ -18,15 +18,23 @@ pub(super) struct Repeats {
 const MOST: usize = 100_000;
 
 impl Repeats {
-    /// Whether it is new; it is known from now on.
-    pub fn insert(&mut self, reject: &Reject) -> bool {
+    /// What a reject says, as a number.
+    pub fn key(reject: &Reject) -> u64 {
         let mut hasher = FixedState::with_seed(0).build_hasher();
         for text in [&reject.text, &reject.base64].into_iter().flatten() {
             hasher.write(text.as_bytes());
         }
-        let key = hasher.finish();
+        hasher.finish()
+    }
+
+    pub fn knows(&self, key: u64) -> bool {
+        self.known.contains(&key)
+    }
+
+    /// It is known from now on; the oldest make room.
+    pub fn insert(&mut self, key: u64) {
         if !self.known.insert(key) {
-            return false;
+            return;
         }
         self.order.push_back(key);
         if self.order.len() > MOST
@@ -34,6 +42,5 @@ impl Repeats {
         {
             self.known.remove(&oldest);
         }
-        true
     }
 }

@@ -168,8 +168,12 @@ impl Shared {
         let open = self.metrics.gap_open.with_label_values(&[&gap.source]);
         open.set(i64::from(gap.to.is_none()));
         let reason = gap.to.is_none().then(|| {
-            let from = rfc3339(gap.from);
-            format!("nothing is heard of it; its events may be missing from {from} on")
+            if gap.from == i64::MIN {
+                "nothing was heard of it yet".to_owned()
+            } else {
+                let from = rfc3339(gap.from);
+                format!("nothing is heard of it; its events may be missing from {from} on")
+            }
         });
         self.set_amiss(&gap.source, reason);
     }

@@ -40,6 +40,8 @@ struct Since {
 const LOOK: i64 = 2 * MICROS;
 /// How long to wait before events that were not taken are handed over again.
 const RETRY: Duration = Duration::from_millis(500);
+/// So often a slice of the past is handed over.
+const MOST_TRIES: u32 = 10;
 /// How far this machine's clock may lie behind Slack's, in seconds: what happens now would be refused as
 /// something of the future.
 const MOST_BEHIND: i64 = 60;
@@ -68,7 +70,7 @@ impl Walking {
             ..self.settings
         };
         let mut poller = Poller::new(settings, claim, self.moment());
-        let mut look = i64::MIN;
+        let (mut look, mut told) = (i64::MIN, i64::MIN);
         while !self.shared.is_stopping() {
             let at = self.moment();
             if at.steady >= look {
@@ -76,7 +78,15 @@ impl Walking {
                 self.look_for_backfill(&mut poller);
             }
             match poller.next(at) {
-                Next::Wait(until) => self.shared.clock.pause(until.min(look)),
+                Next::Wait(until) => {
+                    if poller.failures() == 0 && at.steady >= told {
+                        // It has nothing to ask for, and misses nothing.
+                        told = at.steady + LOOK;
+                        let source = Arc::clone(&self.name);
+                        self.intake.note(Request::GoesOn(source)).await;
+                    }
+                    self.shared.clock.pause(until.min(look));
+                }
                 Next::Call(query) => {
                     let Some(answer) = self.ask(&query).await else {
                         break;
@@ -84,9 +94,13 @@ impl Walking {
                     self.heed(&mut poller, answer).await;
                 }
                 Next::Deliver(walked) => {
-                    let complete_to = walked.complete_to;
-                    if self.deliver(walked).await {
-                        poller.delivered(complete_to);
+                    let (complete_to, reached) = (walked.complete_to, walked.reached);
+                    match self.deliver(walked).await {
+                        Ok(()) => poller.delivered(complete_to),
+                        Err(reason) => {
+                            poller.undelivered(reached.is_some(), self.moment());
+                            self.note(Some(reason));
+                        }
                     }
                 }
             }
@@ -101,8 +115,11 @@ impl Walking {
             let since: Since = serde_json::from_str(&body).ok()?;
             (*since.source == *self.name).then_some(since.since)
         });
+        if let Some(since) = recorded.next() {
+            return Ok(since);
+        }
         if !is_first {
-            return Ok(recorded.next().unwrap_or(i64::MIN));
+            return Ok(i64::MIN);
         }
         let since = self.settings.since;
         let body = Since {
@@ -168,12 +185,23 @@ impl Walking {
                 self.note(Some(reason));
             }
             Ok(page) => {
-                poller.answered(page);
-                self.intake.note(Request::GoesOn(source)).await;
-                self.note(None);
+                if poller.answered(page, self.moment()) {
+                    self.intake.note(Request::GoesOn(source)).await;
+                }
+                match poller.failures() {
+                    0 => self.note(None),
+                    1 => {}
+                    failures => self.note(Some(format!(
+                        "{failures} calls in a row led nowhere: Slack's cursors are no good, or some of its \
+                         pages cannot be had; they are asked for again and again"
+                    ))),
+                }
             }
             Err(error) => {
-                poller.failed(&error, self.moment());
+                let refused = poller.failed(&error, self.moment());
+                if let Some(backfill) = refused {
+                    self.give_up(backfill, &error);
+                }
                 if error.is_unauthorised() {
                     self.intake.note(Request::Fails(source)).await;
                 }
@@ -187,25 +215,42 @@ impl Walking {
         }
     }
 
+    /// Ends a back-fill that Slack refuses.
+    fn give_up(&self, backfill: Backfill, error: &slack::Error) {
+        let id = backfill.id;
+        match self.store.end_backfill(id, self.shared.clock.now()) {
+            Ok(_) => tracing::error!(id, %error, "the back-fill is given up"),
+            Err(error) => tracing::warn!(id, %error, "a back-fill could not be ended"),
+        }
+    }
+
     /// How many seconds this machine's clock lies behind Slack's.
     fn behind(&self, page: &Page) -> i64 {
         let now = self.shared.clock.now() / MICROS;
         page.server_time.map_or(0, |second| second - now)
     }
 
-    /// Hands a slice to admission until it is in; false if the service ends before.
-    async fn deliver(&self, walked: Walked) -> bool {
+    /// Hands a slice to admission until it is in. One that says nothing of what is new is tried a few times,
+    /// so that it cannot hold that up; gives why it is not in.
+    async fn deliver(&self, walked: Walked) -> Result<(), String> {
         let covered = Covered {
             complete_to: walked.complete_to,
             reached: walked.reached,
         };
         let pages: Vec<Bytes> = walked.pages.into_iter().map(|page| page.body).collect();
+        let mut tries = 0;
         loop {
-            match self.intake.walked(&self.name, &pages, covered).await {
-                Ok(_) => return true,
-                Err(_) if self.shared.is_stopping() => return false,
-                // What is amiss with the store is told where it happens.
-                Err(refusal) => tracing::debug!(%refusal, "events wait to be taken"),
+            let refusal = match self.intake.walked(&self.name, &pages, covered).await {
+                Ok(_) => return Ok(()),
+                Err(refusal) => refusal,
+            };
+            tries += 1;
+            let reason = format!("its events are not taken: {refusal}");
+            if self.shared.is_stopping() || covered.complete_to.is_none() && tries >= MOST_TRIES {
+                return Err(reason);
+            }
+            if tries >= MOST_TRIES {
+                self.note(Some(reason));
             }
             self.intake
                 .note(Request::GoesOn(Arc::clone(&self.name)))

@@ -5,12 +5,19 @@ use std::time::Duration;
 
 use super::Error;
 use super::state::Shared;
-use crate::store::{self, Reader};
+use crate::clock::Stopwatch;
+use crate::store::{self, Reader, Store};
 
 pub(super) struct Watching {
+    pub store: Arc<Store>,
     pub reader: Reader,
     pub shared: Arc<Shared>,
 }
+
+/// Raw events that wait for sinks; more of them make room, the oldest first: they are in the archive.
+const MOST_FED: u64 = 10_000_000;
+/// How often that is looked at.
+const TRIM: Duration = Duration::from_secs(60);
 
 /// So many seconds events may be dated ahead of the clock.
 const MOST_AHEAD: f64 = 3600.0;
@@ -19,6 +26,7 @@ const LOOK: Duration = Duration::from_secs(1);
 
 impl Watching {
     pub fn run(self) -> Result<(), Error> {
+        let mut since_trim = Stopwatch::start();
         loop {
             let heard = self.shared.end.heard();
             if self.shared.is_stopping() {
@@ -27,7 +35,22 @@ impl Watching {
             if let Err(error) = self.look() {
                 tracing::warn!(%error, "the store could not be looked at");
             }
+            if since_trim.elapsed() >= TRIM {
+                since_trim = Stopwatch::start();
+                self.trim();
+            }
             self.shared.end.wait(heard, LOOK);
+        }
+    }
+
+    fn trim(&self) {
+        match self.store.trim_feeds(MOST_FED) {
+            Ok(0) => {}
+            Ok(events) => tracing::error!(
+                events,
+                "raw events that waited for sinks are dropped, since there were too many; export has them"
+            ),
+            Err(error) => tracing::warn!(%error, "feeds could not be trimmed"),
         }
     }
 

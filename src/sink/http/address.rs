@@ -1,4 +1,4 @@
-//! Which addresses are public, and names that are resolved to nothing else.
+//! Which addresses are public, which may be called, and names that are resolved to nothing else.
 
 use std::error::Error;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -44,7 +44,7 @@ const SPECIAL_V6: [Ipv6Net; 3] = [
 ];
 
 /// Whether everybody can reach this address. One that stands for an IPv4 address is judged by that.
-pub fn is_public(address: IpAddr) -> bool {
+fn is_public(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => !SPECIAL_V4.iter().any(|network| network.contains(&address)),
         IpAddr::V6(address) => match embedded(address) {
@@ -68,31 +68,72 @@ fn embedded(address: Ipv6Addr) -> Option<Ipv4Addr> {
     }
 }
 
-/// A name that stands for no public address.
-#[derive(Debug, thiserror::Error)]
-#[error("`{host}` has no public address")]
-pub(super) struct NotPublic {
-    host: String,
+/// Which addresses may be called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// Public ones alone.
+    Public,
+    /// Those alone that are not public.
+    Private,
+    Any,
 }
 
-/// Resolves names to public addresses alone. It is asked at each connection, since what a name stands
-/// for may change.
-pub(super) struct PublicOnly;
+impl Reach {
+    /// Where a destination may be; `None` if it may be nowhere, since what is not encrypted never goes
+    /// to a public address.
+    pub fn of(is_encrypted: bool, allow_private: bool) -> Option<Self> {
+        match (is_encrypted, allow_private) {
+            (true, false) => Some(Self::Public),
+            (true, true) => Some(Self::Any),
+            (false, true) => Some(Self::Private),
+            (false, false) => None,
+        }
+    }
 
-impl Resolve for PublicOnly {
+    /// Whether it may be at this address.
+    pub fn allows(self, address: IpAddr) -> bool {
+        match self {
+            Self::Public => is_public(address),
+            Self::Private => !is_public(address),
+            Self::Any => true,
+        }
+    }
+
+    /// What a host has that it does not allow.
+    fn missed(self) -> &'static str {
+        match self {
+            Self::Public => "no public address",
+            Self::Private => "public addresses alone",
+            Self::Any => "no address",
+        }
+    }
+}
+
+/// Resolves names to the addresses alone that may be called. It is asked at each connection, since what a
+/// name stands for may change.
+impl Resolve for Reach {
     fn resolve(&self, name: Name) -> Resolving {
-        Box::pin(public_addresses(name.as_str().to_owned()))
+        Box::pin(addresses(name.as_str().to_owned(), *self))
     }
 }
 
-/// The public addresses of a host, with port 0, which stands for that of the URL.
-async fn public_addresses(host: String) -> Result<Addrs, Box<dyn Error + Send + Sync>> {
+/// A host without an address that may be called.
+#[derive(Debug, thiserror::Error)]
+#[error("`{host}` has {}", .reach.missed())]
+pub(super) struct OutOfReach {
+    host: String,
+    pub reach: Reach,
+}
+
+/// The addresses of a host that may be called, with port 0, which stands for that of the URL.
+async fn addresses(host: String, reach: Reach) -> Result<Addrs, Box<dyn Error + Send + Sync>> {
     let found = tokio::net::lookup_host((host.as_str(), 0)).await?;
-    let public: Vec<SocketAddr> = found.filter(|address| is_public(address.ip())).collect();
-    if public.is_empty() {
-        return Err(Box::new(NotPublic { host }));
+    let allowed = found.filter(|address| reach.allows(address.ip()));
+    let allowed: Vec<SocketAddr> = allowed.collect();
+    if allowed.is_empty() {
+        return Err(Box::new(OutOfReach { host, reach }));
     }
-    Ok(Box::new(public.into_iter()))
+    Ok(Box::new(allowed.into_iter()))
 }
 
 #[cfg(test)]
@@ -171,16 +212,50 @@ mod tests {
         }
     }
 
+    #[test]
+    fn what_is_not_encrypted_stays_inside() {
+        for (is_encrypted, allow_private, outside, inside) in [
+            (true, false, true, false),
+            (true, true, true, true),
+            (false, true, false, true),
+            (false, false, false, false),
+        ] {
+            let reach = Reach::of(is_encrypted, allow_private);
+            let allows = |address: &str| {
+                let address = address.parse().unwrap();
+                reach.is_some_and(|reach| reach.allows(address))
+            };
+            for (address, expected) in [("1.1.1.1", outside), ("10.0.0.1", inside)] {
+                assert_eq!(allows(address), expected, "{reach:?} {address}");
+            }
+        }
+    }
+
     #[tokio::test]
-    async fn a_name_is_resolved_to_public_addresses_alone() {
+    async fn a_name_is_resolved_to_what_may_be_called() {
         // Nobody has to be asked what these stand for.
-        let found = public_addresses("1.1.1.1".to_owned()).await.ok().unwrap();
-        let found: Vec<IpAddr> = found.map(|address| address.ip()).collect();
-        assert_eq!(found, ["1.1.1.1".parse::<IpAddr>().unwrap()]);
-        for host in ["127.0.0.1", "::1", "10.0.0.1"] {
-            let error = public_addresses(host.to_owned()).await.err().unwrap();
-            assert!(error.is::<NotPublic>(), "{host}: {error}");
-            assert!(error.to_string().contains(host), "{error}");
+        for (host, reach, expected) in [
+            ("1.1.1.1", Reach::Public, None),
+            ("127.0.0.1", Reach::Public, Some("no public address")),
+            ("::1", Reach::Public, Some("no public address")),
+            ("10.0.0.1", Reach::Public, Some("no public address")),
+            ("1.1.1.1", Reach::Private, Some("public addresses alone")),
+            ("2a00::1", Reach::Private, Some("public addresses alone")),
+            ("10.0.0.1", Reach::Private, None),
+            ("1.1.1.1", Reach::Any, None),
+            ("10.0.0.1", Reach::Any, None),
+        ] {
+            match (addresses(host.to_owned(), reach).await, expected) {
+                (Ok(found), None) => {
+                    let found: Vec<IpAddr> = found.map(|address| address.ip()).collect();
+                    assert_eq!(found, [host.parse::<IpAddr>().unwrap()]);
+                }
+                (Err(error), Some(expected)) => {
+                    assert!(error.is::<OutOfReach>(), "{host}: {error}");
+                    assert_eq!(error.to_string(), format!("`{host}` has {expected}"));
+                }
+                (found, _) => panic!("{host} {reach:?}: {:?}", found.err()),
+            }
         }
     }
 }

@@ -1,9 +1,22 @@
 //! Deliveries that share a request: how many go into one, and what to do when one of them spoils it.
+//!
+//! ```text
+//! refused ──► sent again in smaller parts at once, until one delivery is alone
+//! declined ─► sent again in smaller parts by and by; who is declined alone often enough is a suspect
+//! suspect ──► another is sent alone: if it is taken the suspect is refused, else the destination is at fault
+//! taken ────► the next batch may be twice as large
+//! ```
+//!
+//! Whoever writes an event can write one that some filter before the destination never lets through. It
+//! must not hold up what comes after it.
+
+#[cfg(test)]
+mod tests;
 
 use std::ops::Range;
 
 use super::Outcome;
-use crate::sink::Report;
+use crate::sink::{Error, Report};
 
 /// How much goes into a request.
 #[derive(Clone, Copy, Debug)]
@@ -12,159 +25,217 @@ pub struct Limit {
     pub entries: usize,
     /// Bytes before compression; a single delivery may have more.
     pub bytes: usize,
+    /// How often in a row the first delivery is declined alone until it is a suspect.
+    pub declines: usize,
 }
 
-/// Deliveries that are cut into batches. One that is refused goes out again in smaller parts until that
-/// delivery is alone which spoils it.
+/// What a destination remembers from one call to the next.
 #[derive(Debug)]
-pub struct Batches {
-    /// Bytes of each delivery.
-    sizes: Vec<usize>,
-    limit: Limit,
+pub struct Standing<T> {
     /// The most deliveries of the next batch.
     most: usize,
+    /// What was declined alone, and how often in a row.
+    declined: Option<(T, usize)>,
+    /// What was taken last.
+    taken: Option<T>,
+}
+
+impl<T> Default for Standing<T> {
+    fn default() -> Self {
+        Self {
+            most: usize::MAX,
+            declined: None,
+            taken: None,
+        }
+    }
+}
+
+/// Deliveries, as they are sent, that are cut into batches.
+#[derive(Debug)]
+pub struct Batches<T> {
+    entries: Vec<T>,
+    /// Bytes of each.
+    sizes: Vec<usize>,
+    limit: Limit,
+    standing: Standing<T>,
+    trial: Option<Trial<T>>,
     report: Report,
 }
 
-impl Batches {
-    /// Deliveries of so many bytes each.
-    pub fn of(sizes: Vec<usize>, limit: Limit) -> Self {
+/// Whether the destination takes another delivery than the suspect, which is the first.
+#[derive(Debug)]
+struct Trial<T> {
+    other: T,
+    /// Whether it comes right after the suspect.
+    is_next: bool,
+    /// Why the suspect was declined, and how often.
+    error: Error,
+    declined: usize,
+}
+
+impl<T: Clone + PartialEq> Batches<T> {
+    /// Deliveries in their order; `size` gives the bytes of one.
+    pub fn of(
+        entries: Vec<T>,
+        size: impl Fn(&T) -> usize,
+        limit: Limit,
+        standing: Standing<T>,
+    ) -> Self {
         Self {
-            sizes,
+            sizes: entries.iter().map(size).collect(),
+            entries,
             limit,
-            most: limit.entries,
+            standing,
+            trial: None,
             report: Report::default(),
         }
     }
 
-    /// The positions of the next batch; `None` if all are settled, or one has failed.
-    pub fn upcoming(&self) -> Option<Range<usize>> {
+    /// The next batch; `None` if all are settled, or one has failed.
+    pub fn upcoming(&self) -> Option<&[T]> {
+        match &self.trial {
+            Some(trial) => Some(std::slice::from_ref(&trial.other)),
+            None => Some(&self.entries[self.batch()?]),
+        }
+    }
+
+    /// Notes what became of the upcoming batch.
+    pub fn note(&mut self, outcome: Outcome) {
+        if let Some(batch) = self.batch() {
+            self.hear(batch, outcome);
+        }
+    }
+
+    /// Notes what became of the upcoming batch if each of it was sent in a request of its own, in their
+    /// order. What was taken after one that was not is sent again; first that one is sent alone.
+    pub fn note_each(&mut self, outcomes: Vec<Outcome>) {
+        for outcome in outcomes {
+            let first = self.report.settled;
+            let is_settled = matches!(outcome, Outcome::Taken | Outcome::Refused { .. });
+            self.hear(first..first + 1, outcome);
+            if !is_settled {
+                self.standing.most = 1;
+                break;
+            }
+        }
+    }
+
+    /// How far they came, and what to remember.
+    pub fn into_parts(self) -> (Report, Standing<T>) {
+        (self.report, self.standing)
+    }
+
+    /// The positions of the next batch.
+    fn batch(&self) -> Option<Range<usize>> {
         let start = self.report.settled;
         if start >= self.sizes.len() || self.report.error.is_some() {
             return None;
         }
-        let mut bytes = 0;
-        let fitting = self.sizes[start..].iter().take(self.most);
+        let most = self.limit.entries.min(self.standing.most);
+        let mut bytes = 0_usize;
+        let fitting = self.sizes[start..].iter().take(most);
         let fitting = fitting.take_while(|size| {
-            bytes += **size;
+            bytes = bytes.saturating_add(**size);
             bytes <= self.limit.bytes
         });
         Some(start..start + fitting.count().max(1))
     }
 
-    /// Notes what became of the upcoming batch.
-    pub fn note(&mut self, outcome: Outcome) {
-        let Some(batch) = self.upcoming() else {
-            return;
-        };
+    fn hear(&mut self, batch: Range<usize>, outcome: Outcome) {
+        match self.trial.take() {
+            Some(trial) => self.conclude(trial, outcome),
+            None => self.judge(batch, outcome),
+        }
+    }
+
+    fn judge(&mut self, batch: Range<usize>, outcome: Outcome) {
         match outcome {
-            Outcome::Taken => self.settle(batch.len()),
+            Outcome::Taken => self.take(batch),
             Outcome::Refused { at, reason } => {
                 let known = at.filter(|at| *at < batch.len());
                 match known.unwrap_or(batch.len() / 2) {
-                    0 => {
-                        self.report.refused.push((batch.start, reason));
-                        self.settle(1);
-                    }
-                    before => self.most = before,
+                    0 => self.refuse(reason),
+                    before => self.standing.most = before,
                 }
+            }
+            Outcome::Declined(error) if batch.len() == 1 => self.decline(error),
+            Outcome::Declined(error) => {
+                self.standing.most = batch.len() / 2;
+                self.report.error = Some(error);
             }
             Outcome::Failed(error) => self.report.error = Some(error),
         }
     }
 
-    /// How far they came.
-    pub fn into_report(self) -> Report {
-        self.report
+    fn take(&mut self, batch: Range<usize>) {
+        self.standing.most = self.standing.most.saturating_mul(2);
+        self.standing.taken = self.entries.get(batch.end - 1).cloned();
+        self.settle(batch.len());
+    }
+
+    /// Refuses the first for good.
+    fn refuse(&mut self, reason: String) {
+        self.report.refused.push((self.report.settled, reason));
+        self.settle(1);
     }
 
     fn settle(&mut self, deliveries: usize) {
         self.report.settled += deliveries;
-        self.most = self.limit.entries;
+        self.standing.declined = None;
     }
-}
 
-#[cfg(test)]
-mod tests {
-    use proptest::collection::{btree_set, vec};
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::sink::Error;
-
-    const LIMIT: Limit = Limit {
-        entries: 8,
-        bytes: 100,
-    };
-
-    #[test]
-    fn a_batch_holds_what_fits_and_one_at_least() {
-        for (sizes, expected) in [
-            (vec![], None),
-            (vec![1; 3], Some(0..3)),
-            (vec![1; 9], Some(0..8)),
-            (vec![40, 60, 1], Some(0..2)),
-            (vec![40, 61, 1], Some(0..1)),
-            (vec![500, 1], Some(0..1)),
-        ] {
-            let batches = Batches::of(sizes.clone(), LIMIT);
-            assert_eq!(batches.upcoming(), expected, "{sizes:?}");
+    /// Notes that the first was declined alone. If it is a suspect another has its turn.
+    fn decline(&mut self, error: Error) {
+        let first = &self.entries[self.report.settled];
+        let before = match self.standing.declined.take() {
+            Some((entry, times)) if entry == *first => times,
+            _ => 0,
+        };
+        let declined = before + 1;
+        self.standing.most = 1;
+        self.standing.declined = Some((first.clone(), declined));
+        let turn = declined.checked_sub(self.limit.declines);
+        match turn.and_then(|turn| self.other(turn)) {
+            Some((other, is_next)) => {
+                self.trial = Some(Trial {
+                    other,
+                    is_next,
+                    error,
+                    declined,
+                });
+            }
+            None => self.report.error = Some(error),
         }
     }
 
-    #[test]
-    fn what_came_before_a_failure_is_settled() {
-        let mut batches = Batches::of(vec![1; 20], LIMIT);
-        batches.note(Outcome::Taken);
-        batches.note(Outcome::Failed(Error {
-            place: "there".to_owned(),
-            reason: "busy".to_owned(),
-            remedy: "wait",
-            retry_after: None,
-        }));
-        assert_eq!(batches.upcoming(), None);
-        let report = batches.into_report();
-        assert_eq!(report.settled, 8);
-        assert!(report.error.is_some());
+    /// Another than the first, at each turn a different one, and whether it comes right after the first:
+    /// several in a row may be declined, and no other may wait.
+    fn other(&self, turn: usize) -> Option<(T, bool)> {
+        let after = &self.entries[self.report.settled + 1..];
+        let (next, further) = after.split_at(after.len().min(1));
+        let next = next.iter().map(|entry| (entry, true));
+        let others = self.standing.taken.iter().chain(further);
+        let mut others = next.chain(others.map(|entry| (entry, false)));
+        let turn = turn.checked_rem(others.clone().count())?;
+        let (other, is_next) = others.nth(turn)?;
+        Some((other.clone(), is_next))
     }
 
-    proptest! {
-        /// Whether or not the receiver says which delivery spoils a batch, that one alone is refused, and
-        /// all others are taken once and in order.
-        #[test]
-        fn what_spoils_a_batch_is_refused_alone(
-            sizes in vec(0_usize..60, 0..40),
-            bad in btree_set(0_usize..40, 0..6),
-            is_told in any::<bool>(),
-        ) {
-            let expected: Vec<usize> = (0..sizes.len()).collect();
-            let mut batches = Batches::of(sizes.clone(), LIMIT);
-            let (mut taken, mut requests) = (Vec::new(), 0);
-            while let Some(batch) = batches.upcoming() {
-                requests += 1;
-                prop_assert!(requests <= 200);
-                let bytes: usize = sizes[batch.clone()].iter().sum();
-                prop_assert!(batch.len() <= LIMIT.entries);
-                prop_assert!(bytes <= LIMIT.bytes || batch.len() == 1);
-                let spoilt = batch.clone().position(|at| bad.contains(&at));
-                batches.note(match spoilt {
-                    None => {
-                        taken.extend(batch);
-                        Outcome::Taken
-                    }
-                    Some(at) => Outcome::Refused {
-                        at: is_told.then_some(at),
-                        reason: "bad".to_owned(),
-                    },
-                });
+    fn conclude(&mut self, trial: Trial<T>, outcome: Outcome) {
+        match outcome {
+            Outcome::Taken => {
+                let (why, times) = (trial.error.reason, trial.declined);
+                self.refuse(format!("{why}, {times} times, and took another"));
+                if trial.is_next {
+                    let next = self.report.settled;
+                    self.take(next..next + 1);
+                }
             }
-            let report = batches.into_report();
-            prop_assert_eq!(report.settled, sizes.len());
-            let refused: Vec<usize> = report.refused.iter().map(|(at, _)| *at).collect();
-            let (wanted, good): (Vec<usize>, Vec<usize>) =
-                expected.into_iter().partition(|at| bad.contains(at));
-            prop_assert_eq!(refused, wanted);
-            prop_assert_eq!(taken, good);
+            // It may say when to come back.
+            Outcome::Failed(error) => self.report.error = Some(error),
+            Outcome::Declined(_) | Outcome::Refused { .. } => {
+                self.report.error = Some(trial.error);
+            }
         }
     }
 }

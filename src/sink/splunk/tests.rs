@@ -1,7 +1,6 @@
 use std::io::Read;
 
 use flate2::read::GzDecoder;
-use reqwest::StatusCode;
 use serde_json::Value;
 
 use super::*;
@@ -96,6 +95,7 @@ fn an_answer_tells_what_became_of_a_batch() {
     for (status, body, expected) in [
         (200, r#"{"text":"Success","code":0}"#, "taken"),
         (200, r#"{"text":"Success","code":0,"ackId":3}"#, "taken"),
+        (200, "<html>", "declined: "),
         (200, "<html>", "does not answer as Splunk does"),
         (403, r#"{"code":1}"#, "disabled"),
         (401, r#"{"code":2}"#, "no token"),
@@ -123,7 +123,10 @@ fn an_answer_tells_what_became_of_a_batch() {
             "refused Some(2)",
         ),
         (400, r#"{"code":14}"#, "acknowledge: false"),
-        (400, r#"{"code":16}"#, "refused None"),
+        (400, r#"{"code":16}"#, "without a query"),
+        (400, r#"{"code":99}"#, "declined: "),
+        (400, "<html>", "declined: "),
+        (403, "<html>", "declined: "),
         (413, "<html>", "refused None"),
         (404, "", "404 Not Found"),
         (503, r#"{"code":23}"#, "503 Service Unavailable"),
@@ -136,6 +139,7 @@ fn an_answer_tells_what_became_of_a_batch() {
         let found = match splunk.outcome(&answer, &Reply::of(&answer)) {
             Outcome::Taken => "taken".to_owned(),
             Outcome::Refused { at, .. } => format!("refused {at:?}"),
+            Outcome::Declined(error) => format!("declined: {error}"),
             Outcome::Failed(error) => error.to_string(),
         };
         assert!(found.contains(expected), "{status} {body}: {found}");

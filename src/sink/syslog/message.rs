@@ -30,7 +30,7 @@ struct Finding {
 }
 
 /// The message of a delivery: one line. Its text is JSON without a byte order mark, in which control
-/// characters and line separators are escaped.
+/// characters, line separators and marks of direction are escaped.
 pub(super) fn message(delivery: &Delivery, format: Format, hostname: &str) -> String {
     let id = delivery.id();
     let (kind, severity, data) = match delivery.kind {
@@ -82,14 +82,29 @@ fn timestamp(micros: i64) -> String {
     }
 }
 
-/// RFC 5424 §6.3, with values as §6.3.3 escapes them. Control characters are left out.
+/// Whether it ends a line, steers a terminal, or turns the direction of a text, so that people would
+/// read something else than is written: control characters, separators of lines and paragraphs, and the
+/// bidirectional marks of Unicode Standard Annex 9.
+fn misleads(character: char) -> bool {
+    character.is_control()
+        || matches!(
+            character,
+            '\u{61c}'
+                | '\u{200e}'
+                | '\u{200f}'
+                | '\u{2028}'..='\u{202e}'
+                | '\u{2066}'..='\u{2069}'
+        )
+}
+
+/// RFC 5424 §6.3, with values as §6.3.3 escapes them. Characters that mislead are left out.
 fn structured_data(parameters: &[(&str, &str)]) -> String {
     let mut data = format!("[{STRUCTURED_DATA}");
     for (name, value) in parameters {
         data.push(' ');
         data.push_str(name);
         data.push_str("=\"");
-        for character in value.chars().filter(|character| !character.is_control()) {
+        for character in value.chars().filter(|character| !misleads(*character)) {
             if matches!(character, '"' | '\\' | ']') {
                 data.push('\\');
             }
@@ -101,14 +116,14 @@ fn structured_data(parameters: &[(&str, &str)]) -> String {
     data
 }
 
-/// The same JSON without anything that ends a line or steers a terminal.
+/// The same JSON without characters that mislead.
 fn one_line(json: &str) -> String {
     let mut line = String::with_capacity(json.len());
     for character in json.chars() {
         match character {
             // They stand between parts alone: in texts JSON escapes them.
             '\0'..='\x1f' => line.push(' '),
-            '\x7f'..='\u{9f}' | '\u{2028}' | '\u{2029}' => {
+            _ if misleads(character) => {
                 line.push_str(&format!("\\u{:04x}", u32::from(character)));
             }
             _ => line.push(character),

@@ -18,7 +18,7 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
 use super::{Error, Tls};
-use crate::sink::http::is_public;
+use crate::sink::http::Reach;
 
 /// How long to wait for the addresses of the host, for each of them to answer, and for TLS to begin.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -43,6 +43,8 @@ const UNREACHABLE: &str =
     "check `address`, and that it listens there and no firewall is in between";
 const UNTRUSTED: &str =
     "check `tls` and `ca`, and that its certificate is valid for the host in `address`";
+const ALLOW_PRIVATE: &str = "set `allow_private: true` if the receiver is yours";
+const ENCRYPT: &str = "set `tls: true`, or write an address on your own network";
 const CLOSED: &str = "check the log of the receiver, and whether it wants TLS or a certificate; \
                       what it may have missed is sent again";
 
@@ -51,16 +53,22 @@ pub(super) struct Receiver {
     /// Host and port, as the configuration has it.
     address: String,
     tls: Option<(TlsConnector, ServerName<'static>)>,
-    allow_private: bool,
+    reach: Reach,
 }
 
 impl Receiver {
     pub fn new(address: String, tls: Option<Tls>, allow_private: bool) -> Result<Self, Error> {
+        let reach = Reach::of(tls.is_some(), allow_private);
         let mut receiver = Self {
             address,
             tls: None,
-            allow_private,
+            reach: reach.unwrap_or(Reach::Private),
         };
+        if reach.is_none() {
+            let remedy =
+                "set `tls: true`, or `allow_private: true` for an address on your own network";
+            return Err(receiver.error("it is not encrypted", remedy));
+        }
         let Some(host) = host(&receiver.address) else {
             let remedy = "write `address` as host:port, an IPv6 address in brackets";
             return Err(receiver.error("there is no host and port in it", remedy));
@@ -114,12 +122,16 @@ impl Receiver {
         })?;
         let mut addresses: Vec<SocketAddr> = found.collect();
         let known = addresses.len();
-        addresses.retain(|address| self.allow_private || is_public(address.ip()));
+        addresses.retain(|address| self.reach.allows(address.ip()));
         if addresses.is_empty() && known > 0 {
-            return Err(self.error(
-                "its address is not public",
-                "set `allow_private: true` if the receiver is yours",
-            ));
+            return Err(match self.reach {
+                Reach::Private => {
+                    self.error("its address is public, and it is not encrypted", ENCRYPT)
+                }
+                Reach::Public | Reach::Any => {
+                    self.error("its address is not public", ALLOW_PRIVATE)
+                }
+            });
         }
         Ok(addresses)
     }

@@ -1,20 +1,14 @@
 //! Connections: kept, missed when they are gone, and refused where they must not go.
 
 use std::fs;
-use std::sync::Arc;
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
-use rustls::pki_types::PrivateKeyDer;
-use rustls::server::WebPkiClientVerifier;
-use rustls::{RootCertStore, ServerConfig};
-use tempfile::TempDir;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
-use tokio_rustls::TlsAcceptor;
 
 use super::*;
 use crate::sink::Kind;
+use crate::sink::http::Authority;
 
 /// The clock, in microseconds.
 const NOW: i64 = 1_772_438_400_000_000;
@@ -169,17 +163,86 @@ async fn what_a_receiver_may_not_have_read_is_not_settled() {
     assert!(remedy.contains("that it listens there"), "{remedy}");
 }
 
+/// A message on which the receiver always closes holds nothing up, and what is before it does not come
+/// again and again.
+#[tokio::test]
+async fn a_message_on_which_the_receiver_closes_is_refused() {
+    let (listener, port) = listen().await;
+    let (sender, mut received) = tokio::sync::mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        loop {
+            let mut stream = accept(&listener).await;
+            while stream.peek(&mut [0; 1]).await.is_ok_and(|bytes| bytes > 0) {
+                let message = receive(&mut stream).await;
+                if message.contains("poison") {
+                    break;
+                }
+                let id = message.split("id=\"").nth(1).unwrap();
+                sender.send(id[..1].to_owned()).unwrap();
+            }
+        }
+    });
+    let mut sink = plain(port);
+    let all = ["a", "b", "poison", "c"].map(|id| delivery(id, ""));
+    let (mut settled, mut refused) = (0, Vec::new());
+    for _ in 0..10 {
+        let report = sink.deliver(&all[settled..], NOW).await;
+        refused.extend(report.refused.into_iter().map(|(at, _)| settled + at));
+        settled += report.settled;
+        if settled == all.len() {
+            break;
+        }
+    }
+    assert_eq!((settled, refused), (4, vec![2]));
+    let mut ids = Vec::new();
+    while let Ok(id) = received.try_recv() {
+        ids.push(id);
+    }
+    assert_eq!(ids, ["a", "b", "a", "b", "c"]);
+}
+
+/// As one does that wants something else than it gets.
+#[tokio::test]
+async fn a_receiver_that_closes_on_everything_loses_nothing() {
+    let (listener, port) = listen().await;
+    tokio::spawn(async move {
+        loop {
+            receive(&mut accept(&listener).await).await;
+        }
+    });
+    let mut sink = plain(port);
+    let all = ["a", "b", "c"].map(|id| delivery(id, ""));
+    for _ in 0..3 * LIMIT.declines {
+        let report = sink.deliver(&all, NOW).await;
+        assert_eq!((report.settled, report.refused), (0, Vec::new()));
+        assert!(report.error.is_some());
+    }
+}
+
 #[tokio::test]
 async fn private_addresses_are_refused_unless_they_are_allowed() {
     let (_listener, port) = listen().await;
     for host in ["127.0.0.1", "localhost"] {
-        let address = format!("{host}:{port}");
-        let made = Syslog::new(address, None, false, Format::Native, "watch");
+        let (address, tls) = (format!("{host}:{port}"), Some(Tls::default()));
+        let made = Syslog::new(address, tls, false, Format::Native, "watch");
         let mut sink = made.map_err(|error| error.reason).unwrap();
         let (reason, remedy) = fail(&mut sink).await;
         assert!(reason.contains("is not public"), "{host}: {reason}");
         assert!(remedy.contains("allow_private"), "{host}: {remedy}");
     }
+}
+
+#[tokio::test]
+async fn what_is_not_encrypted_goes_to_no_public_address() {
+    let made = |allow_private| {
+        let address = "1.1.1.1:514".to_owned();
+        Syslog::new(address, None, allow_private, Format::Native, "watch")
+    };
+    let (reason, remedy) = fail(&mut made(true).map_err(|error| error.reason).unwrap()).await;
+    assert!(reason.contains("is public"), "{reason}");
+    assert!(remedy.contains("tls: true"), "{remedy}");
+    let error = made(false).err().expect("an error");
+    assert!(error.reason.contains("not encrypted"), "{error}");
 }
 
 #[test]
@@ -213,47 +276,10 @@ fn what_cannot_be_an_address_is_refused() {
     }
 }
 
-/// An authority, and the file that says so.
-struct Authority {
-    issuer: CertifiedIssuer<'static, KeyPair>,
-    folder: TempDir,
-}
-
-impl Authority {
-    fn new() -> Self {
-        let mut parameters = CertificateParams::new(Vec::new()).unwrap();
-        parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let issuer = CertifiedIssuer::self_signed(parameters, KeyPair::generate().unwrap());
-        let (issuer, folder) = (issuer.unwrap(), tempfile::tempdir().unwrap());
-        fs::write(folder.path().join("ca.pem"), issuer.pem()).unwrap();
-        Self { issuer, folder }
-    }
-
-    fn trusted(&self) -> Option<Tls> {
-        let ca = Some(self.folder.path().join("ca.pem"));
-        Some(Tls { ca })
-    }
-
-    /// Accepts connections as `localhost`, perhaps from those alone whom it issued a certificate.
-    fn acceptor(&self, wants_certificate: bool) -> TlsAcceptor {
-        let key = KeyPair::generate().unwrap();
-        let parameters = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
-        let certificate = parameters.signed_by(&key, &self.issuer).unwrap();
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let builder = ServerConfig::builder_with_provider(Arc::clone(&provider));
-        let builder = builder.with_safe_default_protocol_versions().unwrap();
-        let builder = if wants_certificate {
-            let mut roots = RootCertStore::empty();
-            roots.add(self.issuer.der().clone()).unwrap();
-            let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
-            builder.with_client_cert_verifier(verifier.build().unwrap())
-        } else {
-            builder.with_no_client_auth()
-        };
-        let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
-        let config = builder.with_single_cert(vec![certificate.der().clone()], key);
-        TlsAcceptor::from(Arc::new(config.unwrap()))
-    }
+fn trusting(authority: &Authority) -> Option<Tls> {
+    Some(Tls {
+        ca: Some(authority.file()),
+    })
 }
 
 #[tokio::test]
@@ -261,7 +287,7 @@ async fn messages_arrive_over_tls() {
     let (listener, port) = listen().await;
     let authority = Authority::new();
     let acceptor = authority.acceptor(false);
-    let mut sink = syslog(format!("localhost:{port}"), authority.trusted());
+    let mut sink = syslog(format!("localhost:{port}"), trusting(&authority));
     let accepted = async || {
         let stream = accept(&listener).await;
         acceptor.accept(stream).await.unwrap()
@@ -281,8 +307,8 @@ async fn a_certificate_that_is_not_trusted_is_refused() {
     let (authority, other) = (Authority::new(), Authority::new());
     let acceptor = authority.acceptor(false);
     for (host, tls, wanted) in [
-        ("localhost", other.trusted(), "invalid peer certificate"),
-        ("127.0.0.1", authority.trusted(), "not valid for name"),
+        ("localhost", trusting(&other), "invalid peer certificate"),
+        ("127.0.0.1", trusting(&authority), "not valid for name"),
     ] {
         let mut sink = syslog(format!("{host}:{port}"), tls);
         let refused = async {
@@ -301,7 +327,7 @@ async fn what_is_sent_without_the_certificate_that_it_wants_is_not_settled() {
     let (listener, port) = listen().await;
     let authority = Authority::new();
     let acceptor = authority.acceptor(true);
-    let mut sink = syslog(format!("localhost:{port}"), authority.trusted());
+    let mut sink = syslog(format!("localhost:{port}"), trusting(&authority));
     let refuse = async {
         let stream = accept(&listener).await;
         assert!(acceptor.accept(stream).await.is_err());

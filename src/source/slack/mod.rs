@@ -15,17 +15,15 @@
 //! Nothing here reads a clock or does I/O: [`Poller::next`] says what to do, and is told what came of it.
 
 mod budget;
+mod lane;
 mod round;
 #[cfg(test)]
 mod tests;
 mod walk;
 
-use std::time::Duration;
-
-use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
-
 use self::budget::Budget;
-use self::round::{Round, Slices};
+use self::lane::Lane;
+use self::round::Round;
 use self::walk::{Step, Walk};
 use crate::event::time::MICROS;
 use crate::slack::Error;
@@ -45,7 +43,8 @@ pub struct Settings {
     /// Nothing before it is asked for, but in a back-fill; by the clock.
     pub since: i64,
     pub calls_per_minute: u32,
-    /// The most bytes of pages that are held at a time, for each of four walks.
+    /// What the pages of a slice may take, in bytes, but for the last page and for single seconds; four
+    /// slices may be under way.
     pub most_bytes: usize,
     /// Sets apart the pauses of several programs that fail together.
     pub seed: u64,
@@ -118,20 +117,8 @@ const SPARE: u32 = 2;
 const REFUSED: (i64, i64) = (60 * MICROS, 600 * MICROS);
 /// A page that failed so often is asked for without its cursor.
 const MOST_FAILURES: u32 = 5;
-
-/// What is walked through for one purpose.
-#[derive(Debug)]
-struct Lane {
-    round: Option<Round>,
-    /// How long its slices are: it walks through another time than the others do.
-    slices: Slices,
-    /// When the next round begins, by the steady clock.
-    due: i64,
-    /// When the round under way began.
-    begun: i64,
-    /// Pages of the last whole round.
-    pages: u32,
-}
+/// A back-fill that is refused so often is refused for good.
+const MOST_REFUSALS: u32 = 3;
 
 /// Decides what is asked for, and when.
 #[derive(Debug)]
@@ -148,8 +135,8 @@ pub struct Poller {
     asked: Option<(Purpose, Moment)>,
     /// What waits to be taken.
     ready: Option<Walked>,
-    backoff: ExponentialBackoff,
-    failures: u32,
+    /// What was in before the first rewalk.
+    first_claim: Option<i64>,
     /// Slack's clock in microseconds, and when it was that by ours.
     by_slack: Option<(i64, i64)>,
 }
@@ -157,13 +144,7 @@ pub struct Poller {
 impl Poller {
     /// Begins behind what an earlier run is known to have in, in microseconds, if there was one.
     pub fn new(settings: Settings, claim: Option<i64>, at: Moment) -> Self {
-        let lanes = PURPOSES.map(|_| Lane {
-            round: None,
-            slices: Slices::new(settings.most_bytes),
-            due: at.steady,
-            begun: at.steady,
-            pages: 1,
-        });
+        let lanes = PURPOSES.map(|_| Lane::new(settings.most_bytes, at.steady, settings.seed));
         Self {
             budget: Budget::new(settings.calls_per_minute),
             lanes,
@@ -172,8 +153,7 @@ impl Poller {
             is_rewalks_turn: false,
             asked: None,
             ready: None,
-            backoff: backoff(settings.seed),
-            failures: 0,
+            first_claim: claim,
             by_slack: None,
             settings,
         }
@@ -207,42 +187,52 @@ impl Poller {
         Next::Wait(soonest)
     }
 
-    /// The page that was asked for.
-    pub fn answered(&mut self, page: Page) {
+    /// The page that was asked for; false if it leads nowhere.
+    pub fn answered(&mut self, page: Page, at: Moment) -> bool {
         let Some((purpose, asked)) = self.asked.take() else {
-            return;
+            return true;
         };
-        self.failures = 0;
-        self.backoff = backoff(self.settings.seed);
-        if let Some(second) = page.server_time {
-            self.by_slack = Some((second * MICROS, asked.steady));
+        // By Slack's clock, which may have been read as late as the answer came.
+        let took = at.steady - asked.steady;
+        let by_slack = page.server_time.map(|second| second * MICROS - took);
+        if let Some(time) = by_slack {
+            self.by_slack = Some((time, asked.steady));
         }
+        // Slack tells whole seconds; a clock that is not ahead of them is the better one.
+        let is_ahead = page
+            .server_time
+            .is_some_and(|second| asked.now > (second + 1) * MICROS);
+        let asked_at = by_slack.filter(|_| is_ahead).unwrap_or(asked.now);
         let now = self.present(asked) / MICROS;
-        let Lane { round, slices, .. } = &mut self.lanes[purpose as usize];
+        let lane = self.lane(purpose);
+        let Lane { round, slices, .. } = lane;
         // It may not be wanted any more.
         let Some(walk) = round.as_mut().and_then(Round::under_way) else {
-            return;
+            return true;
         };
-        match walk.take(page, asked.now) {
-            Step::More if slices.is_too_large(walk, now) => {
-                slices.shorten(walk, now);
-                self.drop_walk(purpose);
-            }
-            Step::More => {}
-            Step::Stuck => {
-                self.drop_walk(purpose);
-                self.rest(asked.steady);
-            }
-            Step::Done => self.finish(purpose, asked),
+        let step = walk.take(page, asked_at);
+        if step == Step::More && slices.is_too_large(walk, now) {
+            slices.shorten(walk, now);
+            lane.drop_walk();
         }
+        if step == Step::Stuck {
+            lane.stuck(at.steady);
+            return false;
+        }
+        lane.succeeded();
+        if step == Step::Done {
+            self.finish(purpose, asked);
+        }
+        true
     }
 
-    /// Why the page that was asked for did not come.
-    pub fn failed(&mut self, error: &Error, at: Moment) {
-        let Some((purpose, _)) = self.asked.take() else {
-            return;
-        };
-        self.failures += 1;
+    /// Why the page that was asked for did not come. Gives the back-fill that Slack refuses for good, if it
+    /// was for one.
+    pub fn failed(&mut self, error: &Error, at: Moment) -> Option<Backfill> {
+        let (purpose, _) = self.asked.take()?;
+        let lane = &mut self.lanes[purpose as usize];
+        lane.failures += 1;
+        let has_cursor = lane.walk().is_some_and(|walk| walk.has_cursor());
         match error {
             Error::RateLimited {
                 retry_after_secs, ..
@@ -251,32 +241,40 @@ impl Poller {
                 self.budget.rest(at.steady.saturating_add(wait * MICROS));
             }
             Error::Unauthorised { .. } => {
-                let wait = REFUSED.0 << (self.failures - 1).min(8);
+                let wait = REFUSED.0 << (lane.failures - 1).min(8);
                 self.budget.rest(at.steady + wait.min(REFUSED.1));
             }
-            Error::Refused { status: 400, .. } if self.has_cursor(purpose) => {
-                // A cursor does not live for ever.
-                self.drop_cursor(purpose, at.steady);
-            }
+            // A cursor does not live for ever.
+            Error::Refused { status: 400, .. } if has_cursor => lane.drop_cursor(at.steady),
             Error::Refused { .. } => {
-                self.drop_walk(purpose);
-                self.rest(at.steady);
+                lane.drop_walk();
+                lane.rest(at.steady);
+                let is_final = lane.failures >= MOST_REFUSALS && purpose == Purpose::Backfill;
+                return self.backfill.filter(|_| is_final);
             }
             Error::Unavailable { .. } | Error::Connection { .. } | Error::Malformed { .. } => {
-                self.rest(at.steady);
-                if self.failures.is_multiple_of(MOST_FAILURES) && self.has_cursor(purpose) {
-                    self.drop_cursor(purpose, at.steady);
+                lane.rest(at.steady);
+                if lane.failures.is_multiple_of(MOST_FAILURES) && has_cursor {
+                    lane.drop_cursor(at.steady);
                 }
             }
         }
+        None
     }
 
     /// The page that was asked for came, and cannot be used just now.
     pub fn unusable(&mut self, at: Moment) {
         if let Some((purpose, _)) = self.asked.take() {
-            self.failures += 1;
-            self.drop_walk(purpose);
-            self.rest(at.steady);
+            self.lane(purpose).stuck(at.steady);
+        }
+    }
+
+    /// What was given could not be taken, and is given up: it says nothing of what is new, and comes again.
+    pub fn undelivered(&mut self, is_backfill: bool, at: Moment) {
+        if is_backfill {
+            let lane = self.lane(Purpose::Backfill);
+            lane.round = None;
+            lane.due = at.steady + LOOK_EVERY;
         }
     }
 
@@ -285,9 +283,10 @@ impl Poller {
         self.claim = self.claim.max(complete_to);
     }
 
-    /// Calls that failed since one succeeded.
+    /// Calls for the purpose that fares worst that failed since one succeeded.
     pub fn failures(&self) -> u32 {
-        self.failures
+        let failures = self.lanes.iter().map(|lane| lane.failures);
+        failures.max().unwrap_or(0)
     }
 
     fn lane(&mut self, purpose: Purpose) -> &mut Lane {
@@ -306,12 +305,7 @@ impl Poller {
     /// When the next call for this purpose may be made; `None` while there is nothing to ask.
     fn when(&mut self, purpose: Purpose, at: Moment) -> Option<i64> {
         let is_behind = self.is_behind(at);
-        let lane = &self.lanes[purpose as usize];
-        let due = if lane.round.is_some() {
-            at.steady
-        } else {
-            lane.due
-        };
+        let due = self.lane(purpose).ready_at(at.steady);
         match purpose {
             Purpose::Poll => Some(due.max(self.budget.free_at(at.steady))),
             _ if is_behind => None,
@@ -327,8 +321,9 @@ impl Poller {
 
     /// Whether polls are far behind the present, and have all calls to themselves.
     fn is_behind(&self, at: Moment) -> bool {
+        let far = LOOK_BACK.max(3 * self.every(Purpose::Poll));
         self.claim
-            .is_none_or(|claim| claim < self.present(at) - LOOK_BACK)
+            .is_none_or(|claim| claim < self.present(at) - far)
     }
 
     /// The present, by the clock or by Slack's if that is behind it: what lies ahead of Slack, it refuses.
@@ -356,9 +351,10 @@ impl Poller {
     }
 
     fn call(&mut self, purpose: Purpose, at: Moment) -> Query {
-        self.budget.take(at.steady);
+        let is_spare = matches!(purpose, Purpose::Backfill | Purpose::Rewalk);
+        self.budget.take(at.steady, is_spare);
         self.asked = Some((purpose, at));
-        if matches!(purpose, Purpose::Backfill | Purpose::Rewalk) {
+        if is_spare {
             self.is_rewalks_turn = purpose == Purpose::Backfill;
         }
         let now = self.present(at) / MICROS;
@@ -383,7 +379,9 @@ impl Poller {
                 Round::new(second(present - LOOK_BACK), Some(second(end)))
             }
             (Purpose::Rewalk, _) => {
-                Round::new(second(present - rewalk), Some(second(present - LOOK_BACK)))
+                // After a long stop nobody has looked for what came late before it.
+                let begin = self.first_claim.map_or(present, |claim| claim.min(present));
+                Round::new(second(begin - rewalk), Some(second(present - LOOK_BACK)))
             }
             (Purpose::Backfill, Some(wanted)) => Round::new(wanted.from, Some(wanted.to)),
             (Purpose::Poll | Purpose::Backfill, _) => {
@@ -421,12 +419,16 @@ impl Poller {
 
     /// All that was to be walked through is.
     fn end(&mut self, purpose: Purpose, at: Moment) {
-        if purpose == Purpose::Backfill {
-            self.backfill = None;
+        match purpose {
+            Purpose::Backfill => self.backfill = None,
+            Purpose::Rewalk => self.first_claim = None,
+            Purpose::Poll | Purpose::Look => {}
         }
         let lane = self.lane(purpose);
-        if let Some(round) = lane.round.take() {
-            lane.pages = round.pages().max(1);
+        let round = lane.round.take();
+        // One of several slices was a catch-up, and says nothing of the next.
+        if let Some(pages) = round.and_then(|round| round.pages()) {
+            lane.pages = pages.max(1);
         }
         let every = self.every(purpose);
         let lane = self.lane(purpose);
@@ -461,52 +463,12 @@ impl Poller {
         let most = self.budget.per_minute().saturating_sub(SPARE);
         (self.demand().ceil() as u32).min(most)
     }
-
-    fn has_cursor(&mut self, purpose: Purpose) -> bool {
-        under_way(&mut self.lanes, purpose).is_some_and(|walk| walk.has_cursor())
-    }
-
-    fn drop_cursor(&mut self, purpose: Purpose, steady: i64) {
-        let step = under_way(&mut self.lanes, purpose).map(Walk::resume);
-        if step == Some(Step::Stuck) {
-            self.drop_walk(purpose);
-            self.rest(steady);
-        }
-    }
-
-    fn drop_walk(&mut self, purpose: Purpose) {
-        if let Some(round) = &mut self.lane(purpose).round {
-            round.drop_walk();
-        }
-    }
-
-    fn rest(&mut self, steady: i64) {
-        let wait = self.backoff.next().unwrap_or(LONGEST_PAUSE);
-        let wait = i64::try_from(wait.as_micros()).unwrap_or(i64::MAX);
-        self.budget.rest(steady.saturating_add(wait));
-    }
 }
 
-fn under_way(lanes: &mut [Lane], purpose: Purpose) -> Option<&mut Walk> {
-    lanes[purpose as usize].round.as_mut()?.under_way()
-}
-
-/// All before this time is in, in microseconds, once this walk's events are.
+/// All before this time is in, in microseconds, once this walk's events are: a whole second.
 fn complete_to(walk: &Walk, lag: i64) -> Option<i64> {
     let by_begin = walk.begun()? - lag;
     let latest = walk.span().1.map(|latest| (latest + 1) * MICROS);
-    Some(latest.map_or(by_begin, |latest| latest.min(by_begin)))
-}
-
-/// Pauses after failures, from one second to a minute.
-const LONGEST_PAUSE: Duration = Duration::from_secs(60);
-
-fn backoff(seed: u64) -> ExponentialBackoff {
-    ExponentialBuilder::new()
-        .with_min_delay(Duration::from_secs(1))
-        .with_max_delay(LONGEST_PAUSE)
-        .with_jitter()
-        .with_jitter_seed(seed)
-        .without_max_times()
-        .build()
+    let complete_to = latest.map_or(by_begin, |latest| latest.min(by_begin));
+    Some(complete_to.div_euclid(MICROS) * MICROS)
 }

@@ -10,7 +10,8 @@ pub struct Round {
     /// The last second; `None` for all there is.
     end: Option<i64>,
     walk: Option<Walk>,
-    /// Pages of its last slice that was finished.
+    /// Slices that were finished, and their pages.
+    slices: u32,
     pages: u32,
 }
 
@@ -76,6 +77,7 @@ impl Round {
             next: begin,
             end,
             walk: None,
+            slices: 0,
             pages: 0,
         }
     }
@@ -103,6 +105,7 @@ impl Round {
     /// Takes the walk that is done, and goes on to the next slice.
     pub fn finish_walk(&mut self) -> Option<Walk> {
         let walk = self.walk.take()?;
+        self.slices += 1;
         self.pages += walk.pages() as u32;
         self.next = match walk.span().1 {
             Some(latest) => latest + 1,
@@ -121,8 +124,8 @@ impl Round {
         self.next
     }
 
-    /// Pages of what was walked through.
-    pub fn pages(&self) -> u32 {
-        self.pages
+    /// Pages of what was walked through, if it was a single slice.
+    pub fn pages(&self) -> Option<u32> {
+        (self.slices == 1).then_some(self.pages)
     }
 }

@@ -143,14 +143,16 @@ fn run(log: &Log, settings: Settings, secs: i64, faults: &[Fault]) -> Run {
                 now += S / 10;
                 let fault = faults.next().copied().unwrap_or(Fault::None);
                 match fault.error() {
-                    Some(error) => poller.failed(&error, at(now)),
+                    Some(error) => {
+                        poller.failed(&error, at(now));
+                    }
                     None => {
                         let (mut page, there) = log.page(&query, now);
                         let mut body = vec![0; there.len() * log.bytes];
                         body.extend(held.len().to_be_bytes());
                         page.body = body.into();
                         held.push(there);
-                        poller.answered(page);
+                        poller.answered(page, at(now));
                     }
                 }
             }
@@ -286,7 +288,9 @@ fn a_backfill_is_walked_through_once_and_tells_how_far_it_is() {
         poller.backfill(Some(wanted));
         match poller.next(at(now)) {
             Next::Wait(until) => now = until,
-            Next::Call(query) => poller.answered(log.page(&query, now).0),
+            Next::Call(query) => {
+                poller.answered(log.page(&query, now).0, at(now));
+            }
             Next::Deliver(walked) => {
                 if let Some((id, second)) = walked.reached {
                     assert!(id == 7 && second > reached);
@@ -369,14 +373,15 @@ fn a_large_organisation_fits_into_the_budget() {
                     from -= 1;
                 }
                 let entries = number(from).max(0) as usize;
-                poller.answered(Page {
+                let page = Page {
                     body: zeros.slice(..entries * 900),
                     entries,
                     newest: Some(newest),
                     oldest: Some(from),
                     next_cursor: (from > oldest).then(|| from.to_string()),
                     server_time: Some(now / S),
-                });
+                };
+                poller.answered(page, at(now));
             }
             Next::Deliver(walked) => {
                 if let Some(claim) = walked.complete_to {

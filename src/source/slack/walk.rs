@@ -2,7 +2,6 @@
 
 use std::collections::HashSet;
 
-use crate::event::time::MICROS;
 use crate::slack::audit::{Page, Query};
 
 /// A walk under way. Its pages are kept until it has all of them: what is between them may be missing
@@ -12,7 +11,7 @@ pub struct Walk {
     /// Unix seconds, both within.
     oldest: i64,
     latest: Option<i64>,
-    /// By the clock, or by Slack's if that is behind it; microseconds. `None` before the first page.
+    /// In microseconds; `None` before the first page.
     begun: Option<i64>,
     cursor: Option<String>,
     /// Cursors that were followed.
@@ -21,7 +20,12 @@ pub struct Walk {
     bytes: usize,
     /// Where it went on without a cursor, in Unix seconds.
     resumed: Option<i64>,
+    /// Pages in a row that held nothing.
+    empty: u32,
 }
+
+/// More pages in a row that hold nothing lead nowhere.
+const MOST_EMPTY: u32 = 100;
 
 /// How a walk goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +49,7 @@ impl Walk {
             pages: Vec::new(),
             bytes: 0,
             resumed: None,
+            empty: 0,
         }
     }
 
@@ -78,18 +83,21 @@ impl Walk {
         self.pages.len()
     }
 
-    /// Takes the page that was asked for; `asked` is when, by the clock in microseconds.
+    /// Takes the page that was asked for; `asked` is when, in microseconds.
     pub fn take(&mut self, page: Page, asked: i64) -> Step {
-        // A page's head may be older than what it holds; never the other way round.
-        let by_slack = page.server_time.map_or(asked, |second| second * MICROS);
-        self.begun.get_or_insert(asked.min(by_slack));
+        self.begun.get_or_insert(asked);
         let next = page.next_cursor.clone();
         // A filter that is not heeded would lead back to the beginning of all.
-        let is_past = page.oldest.is_some_and(|oldest| oldest < self.oldest);
+        let is_past = page.newest.is_some_and(|newest| newest < self.oldest);
         self.bytes += page.body.len();
         self.pages.push(page);
+        self.empty = match self.pages.last() {
+            Some(page) if page.entries == 0 => self.empty + 1,
+            _ => 0,
+        };
         match next.filter(|_| !is_past) {
             None => Step::Done,
+            Some(_) if self.empty > MOST_EMPTY => Step::Stuck,
             Some(next) if self.seen.insert(next.clone()) => {
                 self.cursor = Some(next);
                 Step::More

@@ -36,6 +36,7 @@ slack: {token: {env: TOKEN}, web_endpoint: http://localhost/api/, lists_secs: 0}
     let web = WebApi {
         token: Some(Secret::Env("TOKEN".to_owned())),
         web_endpoint: endpoint("http://localhost/api/"),
+        teams: Vec::new(),
         lists_secs: 0,
     };
     assert_eq!(config.slack, Some(web));
@@ -346,6 +347,13 @@ fn a_secret_that_is_written_down_is_refused_and_not_repeated() {
 #[test]
 fn a_check_tells_where_events_come_from_and_go_and_looks_up_no_secret() {
     let config = NEEDED.replace("{env: SPLUNK_TOKEN}", "{file: no/such/file}");
+    // Of the files that it names it reads all but those of secrets.
+    let folder = Folder::with(&[("gridwatch.yaml", config.as_str())]);
+    let path = folder.path("gridwatch.yaml");
+    let ran = gridwatch(&["config", "check", "--config", &path], b"");
+    assert_eq!(ran.code, Some(2));
+    assert!(ran.err.contains("ca.pem: No such file"), "{}", ran.err);
+    let config = config.replace(", ca: ca.pem", "");
     let folder = Folder::with(&[("gridwatch.yaml", config.as_str())]);
     let config = folder.path("gridwatch.yaml");
     let ran = gridwatch(&["config", "check", "--config", &config], b"");

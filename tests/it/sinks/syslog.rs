@@ -320,6 +320,7 @@ fn hostile_events_arrive_one_by_one() {
         "<0>1 - - - - - -",
         "7 <0>1 -",
         "\u{85}\u{2028}\u{9b}31m",
+        "\u{202e}gpj\u{202c}\u{2066}\u{200f}\u{61c}.exe",
     ];
     let event = |(at, id): (usize, &str), action: &str| {
         json!({
@@ -350,7 +351,9 @@ fn hostile_events_arrive_one_by_one() {
     for (message, id) in receiver.messages().iter().zip(ids) {
         assert_eq!(message["priority"], "110");
         assert_eq!(message["kind"], "event");
-        let plain: String = id.chars().filter(|c| !c.is_control()).collect();
+        let marks = "\u{2028}\u{202e}\u{202c}\u{2066}\u{200f}\u{61c}";
+        let is_shown = |c: &char| !c.is_control() && !marks.contains(*c);
+        let plain: String = id.chars().filter(is_shown).collect();
         let escaped = ["\\", "\"", "]"].iter().fold(plain, |text, character| {
             text.replace(character, &format!("\\{character}"))
         });

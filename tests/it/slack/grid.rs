@@ -14,7 +14,7 @@ use gridwatch::enrich::Enricher;
 use gridwatch::enrich::network::Networks;
 use gridwatch::event::schema::{Column, ColumnSet};
 use gridwatch::list::Lists;
-use gridwatch::pipeline::service::{Service, Settings, Walked};
+use gridwatch::pipeline::service::{Directory, Service, Settings, Walked};
 use gridwatch::rule::exception::Exceptions;
 use gridwatch::rule::{self, Rule};
 use gridwatch::simulate::slack::{Call, FakeSlack, Options};
@@ -293,7 +293,11 @@ impl Grid {
         };
         let directory = how.lists_every.map(|every| {
             let client = self.client(&self.fake.web_endpoint());
-            (client, every * SECOND)
+            Directory {
+                client,
+                teams: Vec::new(),
+                every: every * SECOND,
+            }
         });
         let lists = Lists::default();
         Settings {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, AsArray};
+use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::TimestampMicrosecondType;
 
 use super::{MOST, Queue};
@@ -63,6 +63,10 @@ impl Queue for Feed {
             .settle_feed(&self.sink, seq, taken, &refused, now)
     }
 
+    fn is_short(&self) -> bool {
+        false
+    }
+
     fn waiting(&self) -> Result<u64, store::Error> {
         self.reader.feed_waiting(&self.sink)
     }
@@ -82,22 +86,10 @@ impl Feed {
     /// The first events of a block that are wanted.
     fn take(&mut self, block: &FeedBlock) -> Result<Vec<Delivery>, store::Error> {
         let batch = tail::decode(&block.events, &block.admission, ColumnSet::all())?;
-        let wanted = match &self.filter {
-            None => None,
-            Some(filter) => Some(filter.keep(&batch).map_err(|error| {
-                let what = format!("the condition of sink `{}`", self.sink);
-                store::Error::Damaged {
-                    what,
-                    reason: error.to_string(),
-                }
-            })?),
-        };
+        let wanted = self.filter.as_ref().map(|filter| wanted(filter, &batch));
         let lines = batch[Column::Raw.name()].as_string_view();
         let arrived = batch[Column::ArrivalTime.name()].as_primitive::<TimestampMicrosecondType>();
-        let is_wanted = |row: &usize| {
-            let wanted = wanted.as_ref();
-            wanted.is_none_or(|wanted| wanted.is_valid(*row) && wanted.value(*row))
-        };
+        let is_wanted = |row: &usize| wanted.as_ref().is_none_or(|wanted| wanted[*row]);
         let rows = (block.taken..batch.num_rows()).filter(is_wanted);
         let rows: Vec<usize> = rows.take(MOST).collect();
         let last = rows.last().filter(|_| rows.len() == MOST);
@@ -118,4 +110,21 @@ impl Feed {
         });
         Ok(deliveries.collect())
     }
+}
+
+/// Which rows are wanted. One on which the condition fails is: nobody is to hide an event that way.
+fn wanted(filter: &Filter, batch: &RecordBatch) -> Vec<bool> {
+    let of = |batch: &RecordBatch| {
+        let kept = filter.keep(batch).ok()?;
+        Some(
+            kept.iter()
+                .map(|kept| kept == Some(true))
+                .collect::<Vec<_>>(),
+        )
+    };
+    of(batch).unwrap_or_else(|| {
+        let rows = 0..batch.num_rows();
+        rows.map(|row| of(&batch.slice(row, 1)).is_none_or(|kept| kept[0]))
+            .collect()
+    })
 }

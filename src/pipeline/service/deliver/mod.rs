@@ -13,7 +13,7 @@ pub(super) use self::feed::Feed;
 pub(super) use self::outbox::Outbox;
 use super::Error;
 use super::state::Shared;
-use crate::clock;
+use crate::clock::{self, Stopwatch};
 use crate::sink::{Delivery, Sink};
 use crate::store::{self, Refusal};
 
@@ -29,6 +29,9 @@ pub(super) trait Queue: Send {
 
     /// How many wait.
     fn waiting(&self) -> Result<u64, store::Error>;
+
+    /// Whether a service that ends delivers what waits, as far as there is time.
+    fn is_short(&self) -> bool;
 }
 
 pub(super) struct Deliverer {
@@ -44,6 +47,9 @@ const MOST: usize = 1000;
 const PATIENCE: Duration = Duration::from_millis(500);
 /// How long to wait after a failure, at first and at most.
 const BACKOFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
+
+/// How long a service that ends goes on to deliver.
+const LAST: Duration = Duration::from_secs(10);
 
 /// Why nothing goes on, and how long the sink wants to be left alone.
 struct Trouble {
@@ -70,15 +76,25 @@ impl Deliverer {
         let seed = u64::from_le_bytes(clock::random().unwrap_or_default());
         let mut backoff = backoff(seed);
         self.count();
+        let mut over: Option<Stopwatch> = None;
         loop {
             let (heard, ends) = (self.shared.news.heard(), self.shared.end.heard());
             let is_over = self.shared.is_over();
             match runtime.block_on(self.deliver()) {
                 Ok(0) if is_over => return Ok(()),
-                Ok(0) => self.shared.news.wait(heard, PATIENCE),
+                Ok(0) => {
+                    self.note(None);
+                    self.shared.news.wait(heard, PATIENCE);
+                }
                 Ok(_) => {
                     backoff = self::backoff(seed);
                     self.note(None);
+                    let since = over.get_or_insert_with(Stopwatch::start);
+                    if !is_over {
+                        over = None;
+                    } else if !self.queue.is_short() || since.elapsed() > LAST {
+                        return Ok(());
+                    }
                 }
                 Err(trouble) => {
                     self.note(Some(trouble.reason));

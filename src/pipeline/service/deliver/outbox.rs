@@ -46,6 +46,10 @@ impl Queue for Outbox {
         self.store.settle(&self.sink, settled, refused, now)
     }
 
+    fn is_short(&self) -> bool {
+        true
+    }
+
     fn waiting(&self) -> Result<u64, store::Error> {
         let waiting = self.reader.waiting()?;
         let own = waiting.iter().find(|(name, _)| *name == self.sink);
