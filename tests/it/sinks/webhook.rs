@@ -273,9 +273,16 @@ fn what_is_refused_is_a_dead_letter_and_can_be_sent_again() {
 
     hook.look(|desk| desk.refused = None);
     let config = service.config();
-    let command = ["store", "dead-letters", "--config", &config, "--resend"];
-    let ran = gridwatch(&command, b"");
-    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    let dead = |arguments: &[&str]| {
+        let command = ["store", "dead-letters", "--config", &config];
+        gridwatch(&[&command, arguments].concat(), b"")
+    };
+    for unclear in [&["--resend"][..], &["--drop"]] {
+        assert_eq!(dead(unclear).code, Some(2), "{unclear:?}");
+    }
+    assert_eq!(dead(&["--drop", "--sink", "another"]).out, "0 dropped\n");
+    let ran = dead(&["--resend", "--sink", "hook"]);
+    assert_eq!((ran.code, ran.out.as_str()), (Some(0), "1 wait to be sent again\n"), "{}", ran.err);
     await_told(&service, 5);
     service.stop();
     assert_eq!(assert_all_arrived(&service, &hook.taken()), 0);
