@@ -17,7 +17,7 @@ pub struct Lane {
     pub due: i64,
     /// When the round under way began.
     pub begun: i64,
-    /// Pages of the last round that was a single slice.
+    /// Pages of the last round, but for a catch-up.
     pub pages: u32,
     /// Calls that failed since one succeeded.
     pub failures: u32,

@@ -425,10 +425,10 @@ impl Poller {
             Purpose::Poll | Purpose::Look => {}
         }
         let lane = self.lane(purpose);
-        let round = lane.round.take();
-        // One of several slices was a catch-up, and says nothing of the next.
-        if let Some(pages) = round.and_then(|round| round.pages()) {
-            lane.pages = pages.max(1);
+        // A poll of several slices was a catch-up, and says nothing of the next.
+        let is_usual = |round: &Round| purpose != Purpose::Poll || round.is_single();
+        if let Some(round) = lane.round.take().filter(is_usual) {
+            lane.pages = round.pages().max(1);
         }
         let every = self.every(purpose);
         let lane = self.lane(purpose);

@@ -124,8 +124,13 @@ impl Round {
         self.next
     }
 
-    /// Pages of what was walked through, if it was a single slice.
-    pub fn pages(&self) -> Option<u32> {
-        (self.slices == 1).then_some(self.pages)
+    /// Pages of what was walked through.
+    pub fn pages(&self) -> u32 {
+        self.pages
+    }
+
+    /// Whether it was walked through in one slice.
+    pub fn is_single(&self) -> bool {
+        self.slices == 1
     }
 }
