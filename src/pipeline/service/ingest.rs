@@ -161,11 +161,10 @@ impl Intake {
         })
     }
 
-    /// Room for so many bytes of lines; all there is if it is less.
-    async fn room(&self, source: &Source, bytes: u64) -> Option<Room> {
+    /// Room for so many bytes of lines; a request asks for no more than `most` bytes.
+    async fn room(&self, source: &Source, bytes: u64, most: usize) -> Option<Room> {
         let units = (bytes as usize).saturating_mul(SPREAD).div_ceil(UNIT);
-        // What waits to be judged has room of its own.
-        let units = units.clamp(1, (self.most_bytes * SPREAD / UNIT / 2).max(1)) as u32;
+        let units = units.clamp(1, (most * SPREAD / UNIT).max(1)) as u32;
         let wait = Arc::clone(&source.room).acquire_many_owned(units);
         match tokio::time::timeout(PATIENCE, wait).await {
             Ok(Ok(permit)) => Some(Room { permit }),
@@ -238,7 +237,9 @@ impl Intake {
             return Err(refusal);
         }
         let bytes: usize = pages.iter().map(Bytes::len).sum();
-        let room = self.room(source, bytes as u64).await;
+        // What waits for the next claim to be judged must leave enough for it.
+        let most = self.most_bytes / 2;
+        let room = self.room(source, bytes as u64, most).await;
         let room = room.ok_or(Refusal::Busy {
             retry_after_secs: 1,
         })?;
@@ -282,9 +283,12 @@ impl Ingest for Intake {
                 reason: error.to_string(),
             },
         })?;
-        let room = self.room(source, bytes).await.ok_or(Refusal::Busy {
-            retry_after_secs: 1,
-        })?;
+        let room = self
+            .room(source, bytes, self.most_bytes)
+            .await
+            .ok_or(Refusal::Busy {
+                retry_after_secs: 1,
+            })?;
         let enricher = Arc::clone(&self.enricher);
         let decoded = blocking(move || (decoded(chunks, &enricher, MOST_REJECTS), turn)).await?;
         let (decoded, turn) = decoded;
