@@ -282,7 +282,12 @@ fn what_is_refused_is_a_dead_letter_and_can_be_sent_again() {
     }
     assert_eq!(dead(&["--drop", "--sink", "another"]).out, "0 dropped\n");
     let ran = dead(&["--resend", "--sink", "hook"]);
-    assert_eq!((ran.code, ran.out.as_str()), (Some(0), "1 wait to be sent again\n"), "{}", ran.err);
+    assert_eq!(
+        (ran.code, ran.out.as_str()),
+        (Some(0), "1 wait to be sent again\n"),
+        "{}",
+        ran.err
+    );
     await_told(&service, 5);
     service.stop();
     assert_eq!(assert_all_arrived(&service, &hook.taken()), 0);
